@@ -1,0 +1,51 @@
+/*
+ * Reading a program's YAML file into its struct, through one libcyaml schema.
+ *
+ * Whatever is wrong - an unknown key, a wrong type, a value out of range, a file that cannot be
+ * read - comes back as one line a person can act on, "backend.yaml:7: listen: not a list", with
+ * file, line and key.
+ */
+#ifndef GODWIT_COMMON_CONFIG_H
+#define GODWIT_COMMON_CONFIG_H
+
+#include "common/log.h"
+
+#include <cyaml/cyaml.h>
+#include <stddef.h>
+
+/* The `log:` block every program has. */
+struct config_log {
+	enum log_level level;
+	enum log_format format;
+};
+
+/* Schema fields of struct config_log, for use in CYAML_FIELD_MAPPING. */
+extern const cyaml_schema_field_t config_log_fields[];
+
+/*
+ * Loads `path` against `schema`, a mapping schema with pointer. `*out` is then the caller's, to be
+ * freed with config_free. Fields absent from the file are zero: programs fill their defaults
+ * before (see config_load_into) or after. Returns 0, or -1 with the line in `error`. An empty file
+ * is an empty mapping.
+ */
+int config_load(const char *path, const cyaml_schema_value_t *schema, void **out, char *error,
+		size_t error_size);
+void config_free(const cyaml_schema_value_t *schema, void *config);
+
+/*
+ * The line on which `key` (a dotted path, "limits.udp_payload", "listen[1].address") stands in
+ * the file, or 0: so that checks done after loading can name a line too. Reads the file again.
+ */
+int config_find_line(const char *path, const char *key);
+
+/* Formats "FILE:LINE: KEY: message" into `error` for a value that loaded but makes no sense. */
+void config_error(char *error, size_t error_size, const char *path, const char *key,
+		  const char *message, ...) __attribute__((format(printf, 5, 6)));
+
+/*
+ * Reads a secret from the first line of a file, without its line end, into `out`. Returns 0, or -1
+ * with a reason that names the file.
+ */
+int config_read_secret(const char *path, char *out, size_t size, char *error, size_t error_size);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * What the daemons' main functions share: the options --config FILE, --check, --help and
+ * --version, and waiting for the signals that end or change a program.
+ */
+#ifndef GODWIT_COMMON_PROGRAM_H
+#define GODWIT_COMMON_PROGRAM_H
+
+#include <stdbool.h>
+
+struct program_options {
+	const char *config_path; /* NULL: defaults only */
+	bool check;              /* validate the configuration and exit */
+};
+
+/*
+ * Parses argv. --help (prints `help`) and --version end the process with 0, a wrong option with 2
+ * and one line on standard error.
+ */
+void program_parse_options(int argc, char **argv, const char *name, const char *help,
+			   struct program_options *out);
+
+/*
+ * Blocks SIGTERM, SIGINT and SIGHUP in this and all threads made later, and ignores SIGPIPE. Call
+ * first in main.
+ */
+void program_block_signals(void);
+
+/* Waits for one of the blocked signals and returns its number. Main thread. */
+int program_wait_signal(void);
+
+#endif
