@@ -28,7 +28,8 @@ struct dns_writer {
 	size_t size;        /* octets written so far */
 	uint16_t counts[4]; /* records per section; [0] is questions */
 	uint16_t known_count;
-	uint16_t known[DNS_WRITER_NAMES]; /* offsets of labels already written */
+	uint16_t known[DNS_WRITER_NAMES];      /* offsets of suffixes already written */
+	uint16_t known_tags[DNS_WRITER_NAMES]; /* and a small hash of each */
 };
 
 /*

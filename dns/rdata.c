@@ -1,0 +1,479 @@
+/*
+ * libldns knows how each type is written; this file is the seam. What it does itself: types whose
+ * data is an address, or numbers and a name (nearly all records of nearly all stores: several times
+ * faster, and with words that say what is wrong), and the generic form of RFC 3597.
+ */
+#include "dns/rdata.h"
+
+#include "dns/name.h"
+#include "dns/protocol.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <ldns/ldns.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define WHITE_SPACE " \t\r\n"
+#define ANY_REST UINT8_MAX /* the layout's tail may have any length */
+
+/* Data of a type as octets before the names, names, octets behind. */
+struct rdata_layout {
+	uint16_t type;
+	uint8_t before;
+	uint8_t names;
+	uint8_t after;
+};
+
+static const struct rdata_layout rdata_layouts[] = {
+	{DNS_TYPE_A, 0, 0, 4},
+	{DNS_TYPE_NS, 0, 1, 0},
+	{DNS_TYPE_MD, 0, 1, 0},
+	{DNS_TYPE_MF, 0, 1, 0},
+	{DNS_TYPE_CNAME, 0, 1, 0},
+	{DNS_TYPE_SOA, 0, 2, 20},
+	{DNS_TYPE_MB, 0, 1, 0},
+	{DNS_TYPE_MG, 0, 1, 0},
+	{DNS_TYPE_MR, 0, 1, 0},
+	{DNS_TYPE_PTR, 0, 1, 0},
+	{DNS_TYPE_MINFO, 0, 2, 0},
+	{DNS_TYPE_MX, 2, 1, 0},
+	{LDNS_RR_TYPE_RP, 0, 2, 0},
+	{DNS_TYPE_AFSDB, 2, 1, 0},
+	{LDNS_RR_TYPE_RT, 2, 1, 0},
+	{LDNS_RR_TYPE_PX, 2, 2, 0},
+	{DNS_TYPE_AAAA, 0, 0, 16},
+	{DNS_TYPE_SRV, 6, 1, 0},
+	{LDNS_RR_TYPE_KX, 2, 1, 0},
+	{DNS_TYPE_DNAME, 0, 1, 0},
+	{DNS_TYPE_DS, 4, 0, ANY_REST},
+	{DNS_TYPE_SVCB, 2, 1, ANY_REST},
+	{DNS_TYPE_HTTPS, 2, 1, ANY_REST},
+};
+
+static const struct rdata_layout *rdata_find_layout(uint16_t type)
+{
+	for (size_t i = 0; i < sizeof(rdata_layouts) / sizeof(rdata_layouts[0]); i++) {
+		if (rdata_layouts[i].type == type)
+			return &rdata_layouts[i];
+	}
+	return NULL;
+}
+
+static int rdata_fail(char *reason, size_t size, int error, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static int rdata_fail(char *reason, size_t size, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(reason, size, format, args);
+	va_end(args);
+	return error;
+}
+
+int dns_type_from_text(const char *text)
+{
+	/* libldns reads no further than TYPE's digits and takes any number: both are checked here.
+	 */
+	if (strncasecmp(text, "TYPE", 4) == 0 && isdigit((unsigned char)text[4])) {
+		char *end;
+		unsigned long number = strtoul(text + 4, &end, 10);
+		if (*end != '\0' || number == 0 || number > UINT16_MAX)
+			return DNS_ERROR_BAD_TYPE;
+		return (int)number;
+	}
+	/* These are classes to libldns's look-up, or are missing from its table. */
+	if (strcasecmp(text, "ANY") == 0)
+		return DNS_TYPE_ANY;
+
+	ldns_rr_type type = ldns_get_rr_type_by_name(text);
+	return type == 0 ? DNS_ERROR_BAD_TYPE : (int)type;
+}
+
+void dns_type_to_text(uint16_t type, char *out)
+{
+	const ldns_rr_descriptor *known = ldns_rr_descript(type);
+
+	if (known && known->_name && known->_type == (ldns_rr_type)type &&
+	    strlen(known->_name) < DNS_TYPE_TEXT_MAX)
+		snprintf(out, DNS_TYPE_TEXT_MAX, "%s", known->_name);
+	else if (type == DNS_TYPE_ANY)
+		snprintf(out, DNS_TYPE_TEXT_MAX, "ANY");
+	else
+		snprintf(out, DNS_TYPE_TEXT_MAX, "TYPE%u", type);
+}
+
+int dns_type_is_data(uint16_t type)
+{
+	/* RFC 6895 section 3.1: 128 to 255 are QTYPEs and meta types, 0 is reserved. */
+	return type != 0 && type != DNS_TYPE_OPT && (type < 128 || type > 255);
+}
+
+int dns_rdata_find_name(uint16_t type)
+{
+	const struct rdata_layout *layout = rdata_find_layout(type);
+
+	return layout && layout->names > 0 ? layout->before : -1;
+}
+
+int dns_rdata_check(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	const struct rdata_layout *layout = rdata_find_layout(type);
+	size_t offset;
+
+	if (!layout)
+		return 0;
+	offset = layout->before;
+	if (offset > size)
+		return DNS_ERROR_BAD_RDATA;
+	for (unsigned int i = 0; i < layout->names; i++) {
+		uint8_t name[DNS_NAME_MAX];
+		size_t start = offset;
+		int name_size = dns_name_parse(rdata, size, &offset, name);
+		if (name_size < 0 || offset - start != (size_t)name_size)
+			return DNS_ERROR_BAD_RDATA;
+	}
+	if (layout->after != ANY_REST && size - offset != layout->after)
+		return DNS_ERROR_BAD_RDATA;
+	return 0;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* `\# length hex...` (RFC 3597 section 5); `text` stands behind the `\#`. */
+static int rdata_from_generic(uint16_t type, const char *text, uint8_t *out, size_t capacity,
+			      char *reason, size_t reason_size)
+{
+	char *p;
+	unsigned long size = strtoul(text, &p, 10);
+	size_t octets = 0;
+
+	if (p == text || size > capacity)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "\\# needs a length up to %zu behind it", capacity);
+	for (;;) {
+		while (isspace((unsigned char)*p))
+			p++;
+		if (*p == '\0')
+			break;
+		int high = hex_value(p[0]);
+		int low = high >= 0 ? hex_value(p[1]) : -1;
+		if (low < 0 || octets == size)
+			return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+					  low < 0 ? "not pairs of hex digits behind \\# %lu"
+						  : "more hex digits than \\# %lu octets",
+					  size);
+		out[octets++] = (uint8_t)(high << 4 | low);
+		p += 2;
+	}
+	if (octets != size)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "%zu octets of hex where \\# says %lu", octets, size);
+	if (dns_rdata_check(type, out, octets) < 0)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "these octets are not data of this type");
+	return (int)octets;
+}
+
+/* Splits off the next word of `*text` into `word`; false at the end, or when it is too long. */
+static bool text_next_word(const char **text, char *word, size_t size)
+{
+	const char *start = *text + strspn(*text, WHITE_SPACE);
+	size_t length = strcspn(start, WHITE_SPACE);
+
+	if (length == 0 || length >= size)
+		return false;
+	memcpy(word, start, length);
+	word[length] = '\0';
+	*text = start + length;
+	return true;
+}
+
+static bool text_is_number(const char *word, unsigned long max, unsigned long *out)
+{
+	char *end;
+
+	*out = strtoul(word, &end, 10);
+	return isdigit((unsigned char)word[0]) && *end == '\0' && strlen(word) <= 10 && *out <= max;
+}
+
+static int rdata_from_address(int family, const char *text, uint8_t *out, size_t capacity,
+			      char *reason, size_t reason_size)
+{
+	const char *rest = text;
+	char word[64] = "";
+	size_t size = family == AF_INET ? 4 : 16;
+	bool whole = text_next_word(&rest, word, sizeof(word)) &&
+		     rest[strspn(rest, WHITE_SPACE)] == '\0';
+
+	if (capacity < size)
+		return DNS_ERROR_NO_SPACE;
+	if (!whole || inet_pton(family, word, out) != 1)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "'%.64s' is not an %s address", text,
+				  family == AF_INET ? "IPv4" : "IPv6");
+	return (int)size;
+}
+
+/* `numbers` 16-bit numbers and a name: NS and CNAME (none), MX (one), SRV (three), ... */
+static int rdata_from_name(unsigned int numbers, const char *text, const uint8_t *origin,
+			   uint8_t *out, size_t capacity, char *reason, size_t reason_size)
+{
+	char word[DNS_NAME_TEXT_MAX];
+	size_t size = 2 * (size_t)numbers;
+	unsigned long number;
+
+	if (capacity < size + DNS_NAME_MAX)
+		return DNS_ERROR_NO_SPACE;
+	for (unsigned int i = 0; i < numbers; i++) {
+		if (!text_next_word(&text, word, sizeof(word)) ||
+		    !text_is_number(word, UINT16_MAX, &number))
+			return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+					  "needs %u number%s up to 65535 and a name", numbers,
+					  numbers > 1 ? "s" : "");
+		dns_put16(out + 2 * (size_t)i, (uint16_t)number);
+	}
+	if (!text_next_word(&text, word, sizeof(word)))
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA, "the name is missing");
+	if (text[strspn(text, WHITE_SPACE)] != '\0')
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "something stands behind the name '%.64s'", word);
+	int status = dns_name_from_text(word, strlen(word), origin, out + size);
+	if (status < 0)
+		return rdata_fail(reason, reason_size, status, "'%.64s': %s", word,
+				  dns_error_text(status));
+	return (int)size + status;
+}
+
+/*
+ * libldns takes numbers that do not fit their field, and quotes that do not end. Looks at the words
+ * that its table says are numbers, as far as one word is one field.
+ */
+static int rdata_check_text(uint16_t type, const char *text, char *reason, size_t reason_size)
+{
+	const ldns_rr_descriptor *known = ldns_rr_descript(type);
+	const char *rest = text;
+	char word[DNS_NAME_TEXT_MAX];
+	unsigned long number;
+	bool quoted = false;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '\\' && p[1] != '\0')
+			p++;
+		else if (*p == '"')
+			quoted = !quoted;
+	}
+	if (quoted)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA, "a quote does not end");
+	for (size_t i = 0; known && i < ldns_rr_descriptor_maximum(known); i++) {
+		unsigned long max;
+		switch (ldns_rr_descriptor_field_type(known, i)) {
+		case LDNS_RDF_TYPE_INT8:
+			max = UINT8_MAX;
+			break;
+		case LDNS_RDF_TYPE_INT16:
+			max = UINT16_MAX;
+			break;
+		case LDNS_RDF_TYPE_INT32:
+			max = UINT32_MAX;
+			break;
+		case LDNS_RDF_TYPE_DNAME:
+		case LDNS_RDF_TYPE_ALG:
+			max = 0;
+			break;
+		default:
+			return 0;
+		}
+		if (!text_next_word(&rest, word, sizeof(word)))
+			return 0;
+		if (max != 0 && !text_is_number(word, max, &number))
+			return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+					  "'%.64s' is not a number up to %lu", word, max);
+	}
+	return 0;
+}
+
+/* The record as one line of a zone file, in memory of the caller's to free. */
+static char *rdata_write_line(uint16_t type, const char *text)
+{
+	char mnemonic[DNS_TYPE_TEXT_MAX];
+	size_t size = strlen(text) + 64;
+	char *line = malloc(size);
+
+	dns_type_to_text(type, mnemonic);
+	if (line)
+		snprintf(line, size, ". 0 IN %s %s", mnemonic, text);
+	return line;
+}
+
+static int rdata_from_ldns(uint16_t type, const char *text, const uint8_t *origin, uint8_t *out,
+			   size_t capacity, char *reason, size_t reason_size)
+{
+	ldns_rr *rr = NULL;
+	ldns_rdf *origin_rdf = NULL;
+	ldns_buffer *buffer = NULL;
+	char *line = rdata_write_line(type, text);
+	int result = DNS_ERROR_BAD_RDATA;
+	static const uint8_t root[1] = {0};
+	const uint8_t *base = origin ? origin : root;
+
+	origin_rdf = ldns_rdf_new_frm_data(LDNS_RDF_TYPE_DNAME, dns_name_size(base), base);
+	buffer = ldns_buffer_new(LDNS_MIN_BUFLEN);
+	if (!line || !origin_rdf || !buffer) {
+		result = rdata_fail(reason, reason_size, DNS_ERROR_NO_SPACE, "out of memory");
+		goto out;
+	}
+	ldns_status status = ldns_rr_new_frm_str(&rr, line, 0, origin_rdf, NULL);
+	if (status == LDNS_STATUS_OK && ldns_rr_get_type(rr) == (ldns_rr_type)type)
+		status = ldns_rr_rdata2buffer_wire(buffer, rr);
+	else if (status == LDNS_STATUS_OK)
+		status = LDNS_STATUS_SYNTAX_TYPE_ERR;
+	if (status != LDNS_STATUS_OK) {
+		rdata_fail(reason, reason_size, result, "%s", ldns_get_errorstr_by_id(status));
+		goto out;
+	}
+	size_t size = ldns_buffer_position(buffer);
+	if (size > capacity || size > DNS_RDATA_MAX) {
+		result = rdata_fail(reason, reason_size, DNS_ERROR_NO_SPACE,
+				    "data longer than %zu octets", capacity);
+		goto out;
+	}
+	memcpy(out, ldns_buffer_begin(buffer), size);
+	if (dns_rdata_check(type, out, size) < 0) {
+		rdata_fail(reason, reason_size, result, "not data of this type");
+		goto out;
+	}
+	result = (int)size;
+out:
+	ldns_rr_free(rr);
+	if (origin_rdf)
+		ldns_rdf_deep_free(origin_rdf);
+	if (buffer)
+		ldns_buffer_free(buffer);
+	free(line);
+	return result;
+}
+
+int dns_rdata_from_text(uint16_t type, const char *text, const uint8_t *origin, uint8_t *out,
+			size_t capacity, char *reason, size_t reason_size)
+{
+	if (!dns_type_is_data(type))
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_TYPE, "%s",
+				  dns_error_text(DNS_ERROR_BAD_TYPE));
+	while (isspace((unsigned char)*text))
+		text++;
+	if (text[0] == '\\' && text[1] == '#' &&
+	    (text[2] == '\0' || isspace((unsigned char)text[2])))
+		return rdata_from_generic(type, text + 2, out, capacity, reason, reason_size);
+	if (*text == '\0')
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA, "no data");
+
+	switch (type) {
+	case DNS_TYPE_A:
+		return rdata_from_address(AF_INET, text, out, capacity, reason, reason_size);
+	case DNS_TYPE_AAAA:
+		return rdata_from_address(AF_INET6, text, out, capacity, reason, reason_size);
+	case DNS_TYPE_NS:
+	case DNS_TYPE_CNAME:
+	case DNS_TYPE_DNAME:
+	case DNS_TYPE_PTR:
+		return rdata_from_name(0, text, origin, out, capacity, reason, reason_size);
+	case DNS_TYPE_MX:
+	case DNS_TYPE_AFSDB:
+		return rdata_from_name(1, text, origin, out, capacity, reason, reason_size);
+	case DNS_TYPE_SRV:
+		return rdata_from_name(3, text, origin, out, capacity, reason, reason_size);
+	default:
+		if (rdata_check_text(type, text, reason, reason_size) < 0)
+			return DNS_ERROR_BAD_RDATA;
+		return rdata_from_ldns(type, text, origin, out, capacity, reason, reason_size);
+	}
+}
+
+static int rdata_to_generic(const uint8_t *rdata, size_t size, char *out, size_t capacity)
+{
+	int length = snprintf(out, capacity, size ? "\\# %zu " : "\\# %zu", size);
+
+	if ((size_t)length + 2 * size >= capacity)
+		return DNS_ERROR_NO_SPACE;
+	for (size_t i = 0; i < size; i++)
+		length += sprintf(out + length, "%02x", rdata[i]);
+	return length;
+}
+
+/* Prints the fields of a record, single spaces between. NULL when libldns cannot. */
+static char *rdata_print_fields(const ldns_rr *rr)
+{
+	ldns_buffer *buffer = ldns_buffer_new(LDNS_MIN_BUFLEN);
+	char *text = NULL;
+
+	if (!buffer)
+		return NULL;
+	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
+		if (i > 0)
+			ldns_buffer_printf(buffer, " ");
+		if (ldns_rdf2buffer_str(buffer, ldns_rr_rdf(rr, i)) != LDNS_STATUS_OK)
+			goto out;
+	}
+	text = ldns_buffer_export2str(buffer);
+out:
+	ldns_buffer_free(buffer);
+	return text;
+}
+
+int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
+{
+	const ldns_rr_descriptor *known = ldns_rr_descript(type);
+	int length = DNS_ERROR_BAD_RDATA;
+
+	if (size > DNS_RDATA_MAX || dns_rdata_check(type, rdata, size) < 0)
+		return DNS_ERROR_BAD_RDATA;
+	if (dns_rdata_find_name(type) == 0 && rdata_find_layout(type)->names == 1) {
+		char name[DNS_NAME_TEXT_MAX];
+		length = (int)dns_name_to_text(rdata, name);
+		if ((size_t)length >= capacity)
+			return DNS_ERROR_NO_SPACE;
+		memcpy(out, name, (size_t)length + 1);
+		return length;
+	}
+	if (!known || known->_type != (ldns_rr_type)type)
+		return rdata_to_generic(rdata, size, out, capacity);
+
+	uint8_t *wire = malloc(size + 2);
+	ldns_rr *rr = ldns_rr_new();
+	char *text = NULL;
+	size_t position = 0;
+	if (!wire || !rr)
+		goto out;
+	dns_put16(wire, (uint16_t)size);
+	if (size > 0)
+		memcpy(wire + 2, rdata, size);
+	ldns_rr_set_type(rr, type);
+	if (ldns_wire2rdf(rr, wire, size + 2, &position) != LDNS_STATUS_OK || position != size + 2)
+		goto out;
+	text = rdata_print_fields(rr);
+	if (text) {
+		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';) /* behind bitmaps */
+			text[--n] = '\0';
+		length = snprintf(out, capacity, "%s", text);
+	}
+	if (length >= 0 && (size_t)length >= capacity)
+		length = DNS_ERROR_NO_SPACE;
+out:
+	free(text);
+	ldns_rr_free(rr);
+	free(wire);
+	return length;
+}
