@@ -1,0 +1,90 @@
+/* The command line and the signals of a daemon. */
+#include "common/program.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct option program_long_options[] = {
+	{"config", required_argument, NULL, 'c'},
+	{"check", no_argument, NULL, 'k'},
+	{"help", no_argument, NULL, 'h'},
+	{"version", no_argument, NULL, 'v'},
+	{NULL, 0, NULL, 0},
+};
+
+/* One line that names the argument getopt_long stumbled over, then the end. */
+static _Noreturn void program_fail(const char *name, const char *problem, const char *argument)
+{
+	fprintf(stderr, "%s: %s %s; see %s --help\n", name, problem, argument, name);
+	exit(2);
+}
+
+/* Prints to standard output and ends; 1 when that cannot be written. */
+static _Noreturn void program_print_and_exit(const char *text)
+{
+	bool written = fputs(text, stdout) >= 0 && fflush(stdout) == 0;
+	exit(written ? 0 : 1);
+}
+
+void program_parse_options(int argc, char **argv, const char *name, const char *help,
+			   struct program_options *out)
+{
+	char version[64];
+	int option;
+
+	memset(out, 0, sizeof(*out));
+	snprintf(version, sizeof(version), "%s " GODWIT_VERSION "\n", name);
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", program_long_options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			out->config_path = optarg;
+			break;
+		case 'k':
+			out->check = true;
+			break;
+		case 'h':
+			program_print_and_exit(help);
+		case 'v':
+			program_print_and_exit(version);
+		case ':':
+			program_fail(name, "no value for", argv[optind - 1]);
+		default:
+			program_fail(name, "unknown option", argv[optind - 1]);
+		}
+	}
+	if (optind < argc)
+		program_fail(name, "unexpected argument", argv[optind]);
+}
+
+static void program_fill_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void program_block_signals(void)
+{
+	sigset_t set;
+	const struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	program_fill_signals(&set);
+	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || sigaction(SIGPIPE, &ignore, NULL) != 0)
+		abort(); /* only wrong arguments can make these fail */
+}
+
+int program_wait_signal(void)
+{
+	sigset_t set;
+	int number;
+
+	program_fill_signals(&set);
+	while (sigwait(&set, &number) != 0)
+		continue;
+	return number;
+}
