@@ -1,0 +1,225 @@
+/*
+ * libevent's HTTP server on a thread and an event base of its own. Nothing is shared with the
+ * thread that started it but the listening socket, made before the thread, and an eventfd that
+ * tells the loop to end, so libevent needs no locks.
+ */
+#include "common/admin.h"
+
+#include "common/address.h"
+#include "common/log.h"
+#include "common/metrics.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define ADMIN_IDLE_S 5         /* a client that says nothing for so long is dropped */
+#define ADMIN_HEADERS_MAX 8192 /* octets */
+#define ADMIN_BODY_MAX 1024    /* octets; no request here needs one */
+#define ADMIN_BACKLOG 64
+#define ADMIN_REASON_MAX 512
+
+struct admin {
+	struct event_base *base;
+	struct evhttp *http;
+	struct event *stop_event;
+	int stop_fd; /* an eventfd: written by admin_stop, read by the loop */
+	pthread_t thread;
+	bool running;
+	struct metrics *metrics;
+	admin_ready_fn ready;
+	void *ctx;
+};
+
+/* Sends `body`, which is emptied. */
+static void admin_reply(struct evhttp_request *request, int status, const char *reason,
+			const char *content_type, struct evbuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	evhttp_add_header(headers, "Content-Type", content_type);
+	evhttp_add_header(headers, "Cache-Control", "no-store");
+	evhttp_send_reply(request, status, reason, body);
+}
+
+static void admin_reply_text(struct evhttp_request *request, int status, const char *reason,
+			     const char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+	if (!body) {
+		evhttp_send_error(request, HTTP_INTERNAL, NULL);
+		return;
+	}
+	evbuffer_add_printf(body, "%s\n", text);
+	admin_reply(request, status, reason, "text/plain; charset=utf-8", body);
+	evbuffer_free(body);
+}
+
+static void admin_on_metrics(struct evhttp_request *request, void *ctx)
+{
+	struct admin *admin = ctx;
+	struct evbuffer *body = evbuffer_new();
+	if (!body) {
+		evhttp_send_error(request, HTTP_INTERNAL, NULL);
+		return;
+	}
+	metrics_print(admin->metrics, body);
+	admin_reply(request, HTTP_OK, "OK", "text/plain; version=0.0.4; charset=utf-8", body);
+	evbuffer_free(body);
+}
+
+static void admin_on_live(struct evhttp_request *request, void *ctx)
+{
+	(void)ctx;
+	admin_reply_text(request, HTTP_OK, "OK", "alive");
+}
+
+static void admin_on_ready(struct evhttp_request *request, void *ctx)
+{
+	struct admin *admin = ctx;
+	char reason[ADMIN_REASON_MAX] = "";
+
+	if (admin->ready(admin->ctx, reason, sizeof(reason)))
+		admin_reply_text(request, HTTP_OK, "OK", reason);
+	else
+		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
+}
+
+static void admin_on_other(struct evhttp_request *request, void *ctx)
+{
+	(void)ctx;
+	admin_reply_text(request, HTTP_NOTFOUND, "Not Found", "try /metrics, /livez or /readyz");
+}
+
+static void admin_on_stop(evutil_socket_t fd, short what, void *ctx)
+{
+	struct admin *admin = ctx;
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(admin->base);
+}
+
+static void *admin_run(void *arg)
+{
+	struct admin *admin = arg;
+	if (event_base_dispatch(admin->base) < 0)
+		log_error("admin server ended by itself", "reason=%s", strerror(errno));
+	return NULL;
+}
+
+/* A listening TCP socket on `text`, or -1. */
+static int admin_listen(const char *text, char *error, size_t error_size)
+{
+	struct address address;
+	const int on = 1;
+
+	if (address_parse(text, &address, error, error_size) != 0)
+		return -1;
+	if (address.kind != ADDRESS_IP) {
+		snprintf(error, error_size, "\"%s\" is not an IP address and port", text);
+		return -1;
+	}
+	int fd = socket(address.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd >= 0) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		if (bind(fd, (const struct sockaddr *)&address.addr, address.addr_size) == 0 &&
+		    listen(fd, ADMIN_BACKLOG) == 0)
+			return fd;
+	}
+	snprintf(error, error_size, "cannot listen on %s: %s", text, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* Makes base, server and stop event; takes over `fd` when it succeeds. */
+static int admin_setup(struct admin *admin, int fd)
+{
+	admin->base = event_base_new();
+	if (!admin->base)
+		return -1;
+	admin->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (admin->stop_fd < 0)
+		return -1;
+	admin->stop_event =
+		event_new(admin->base, admin->stop_fd, EV_READ | EV_PERSIST, admin_on_stop, admin);
+	if (!admin->stop_event || event_add(admin->stop_event, NULL) != 0)
+		return -1;
+	admin->http = evhttp_new(admin->base);
+	if (!admin->http)
+		return -1;
+	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+	evhttp_set_timeout(admin->http, ADMIN_IDLE_S);
+	evhttp_set_max_headers_size(admin->http, ADMIN_HEADERS_MAX);
+	evhttp_set_max_body_size(admin->http, ADMIN_BODY_MAX);
+	evhttp_set_gencb(admin->http, admin_on_other, admin);
+	if (evhttp_set_cb(admin->http, "/metrics", admin_on_metrics, admin) != 0 ||
+	    evhttp_set_cb(admin->http, "/livez", admin_on_live, admin) != 0 ||
+	    evhttp_set_cb(admin->http, "/readyz", admin_on_ready, admin) != 0)
+		return -1;
+	return evhttp_accept_socket(admin->http, fd);
+}
+
+struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
+			  void *ctx, char *error, size_t error_size)
+{
+	struct admin *admin = NULL;
+	int fd = admin_listen(address, error, error_size);
+
+	if (fd < 0)
+		return NULL;
+	admin = calloc(1, sizeof(*admin));
+	if (!admin)
+		goto fail;
+	admin->stop_fd = -1;
+	admin->metrics = metrics;
+	admin->ready = ready;
+	admin->ctx = ctx;
+	if (admin_setup(admin, fd) != 0)
+		goto fail;
+	fd = -1; /* the server's now */
+	if (pthread_create(&admin->thread, NULL, admin_run, admin) != 0)
+		goto fail;
+	admin->running = true;
+	pthread_setname_np(admin->thread, "admin");
+	return admin;
+
+fail:
+	snprintf(error, error_size, "cannot start the admin server on %s: out of memory or threads",
+		 address);
+	if (fd >= 0)
+		close(fd);
+	admin_stop(admin);
+	return NULL;
+}
+
+void admin_stop(struct admin *admin)
+{
+	const uint64_t one = 1;
+
+	if (!admin)
+		return;
+	if (admin->running) {
+		/* An eventfd takes eight octets whole; only a full counter could refuse them. */
+		if (write(admin->stop_fd, &one, sizeof(one)) != sizeof(one))
+			log_error("admin server not told to stop", "reason=%s", strerror(errno));
+		pthread_join(admin->thread, NULL);
+	}
+	if (admin->http)
+		evhttp_free(admin->http);
+	if (admin->stop_event)
+		event_free(admin->stop_event);
+	if (admin->stop_fd >= 0)
+		close(admin->stop_fd);
+	if (admin->base)
+		event_base_free(admin->base);
+	free(admin);
+}
