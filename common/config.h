@@ -24,21 +24,27 @@ extern const cyaml_schema_field_t config_log_fields[];
 
 /*
  * Loads `path` against `schema`, a mapping schema with pointer. `*out` is then the caller's, to be
- * freed with config_free. Fields absent from the file are zero: programs fill their defaults
- * before (see config_load_into) or after. Returns 0, or -1 with the line in `error`. An empty file
- * is an empty mapping.
+ * freed with config_free. Fields absent from the file are zero: programs fill in their defaults
+ * afterwards (a number that may well be 0 is best a pointer, NULL when absent). Returns 0, or -1
+ * with the line in `error`. An empty file is an empty mapping; keys given twice and a second
+ * document are errors.
  */
 int config_load(const char *path, const cyaml_schema_value_t *schema, void **out, char *error,
 		size_t error_size);
 void config_free(const cyaml_schema_value_t *schema, void *config);
 
 /*
- * The line on which `key` (a dotted path, "limits.udp_payload", "listen[1].address") stands in
- * the file, or 0: so that checks done after loading can name a line too. Reads the file again.
+ * The line on which `key` (a dotted path, "limits.udp_payload", "listen[1].address" for the second
+ * entry) stands in the file, or 0: so that checks done after loading can name a line too. Reads the
+ * file again.
  */
 int config_find_line(const char *path, const char *key);
 
-/* Formats "FILE:LINE: KEY: message" into `error` for a value that loaded but makes no sense. */
+/*
+ * Formats "FILE:LINE: KEY: message" into `error` for a value that loaded but makes no sense. The
+ * line of a key that is not in the file is that of the nearest thing around it. `path` may be NULL
+ * when there is no file.
+ */
 void config_error(char *error, size_t error_size, const char *path, const char *key,
 		  const char *message, ...) __attribute__((format(printf, 5, 6)));
 
