@@ -1,0 +1,118 @@
+/*
+ * What the files of the mirror share: its objects and who owns them. Not for others.
+ *
+ * mirror.c       zones and batches
+ * mirror_node.c  nodes and the table of edges
+ * mirror_block.c the immutable RRsets of one node
+ */
+#ifndef GODWIT_BACKEND_MIRROR_INTERNAL_H
+#define GODWIT_BACKEND_MIRROR_INTERNAL_H
+
+#include "backend/mirror.h"
+
+#include <stdatomic.h>
+
+#include <urcu.h> /* its default flavour, memb: readers need no barrier */
+#include <urcu/list.h>
+#include <urcu/rculfhash.h>
+
+/* All RRsets of a node, in type order, in one allocation. Never changed once it is published. */
+struct mirror_block {
+	uint32_t size;   /* octets of `rrsets` */
+	uint16_t count;  /* RRsets */
+	uint16_t flags;  /* MIRROR_NODE_HAS_DATA, _NS, _DNAME, _CNAME */
+	uint8_t rrsets[]; /* struct mirror_rrset, each padded to a multiple of four octets */
+};
+
+/* An owner name or an empty non-terminal. Owned by its zone's list; readers come by the table. */
+struct mirror_node {
+	struct cds_lfht_node edge; /* in mirror.edges, by (parent, label) */
+	struct cds_list_head of_zone; /* writer only */
+	struct mirror_node *parent;   /* NULL at an apex */
+	_Atomic(struct mirror_block *) block; /* NULL: an empty non-terminal */
+	uint32_t children;            /* writer only */
+	uint16_t generation;          /* writer only: of the zone when it was last put */
+	atomic_bool has_wildcard;     /* a child "*" may exist: a look is worth while */
+	uint8_t label[];              /* length octet and octets, lower case; empty at an apex */
+};
+
+struct mirror_zone {
+	struct cds_lfht_node entry; /* in mirror.zones, by apex */
+	struct cds_list_head touched; /* in mirror.touched during a batch, else empty */
+	struct mirror_node *apex;
+	struct cds_list_head nodes; /* all of them, the apex too; writer only */
+	uint16_t generation;        /* goes up with each mirror_put_zone */
+	bool complete;              /* a batch that named all of it has been committed */
+	bool replaced;              /* put in this batch: sweep at its commit */
+	atomic_bool served;
+	uint8_t labels;     /* of the apex */
+	uint8_t apex_size;  /* octets of `name` */
+	uint8_t name[];     /* the apex in wire format, lower case */
+};
+
+/* What was unlinked and must outlive the readers of now. */
+struct mirror_garbage {
+	void **items;
+	size_t count;
+	size_t capacity;
+};
+
+struct mirror {
+	struct cds_lfht *edges;
+	struct cds_lfht *zones;
+	uint64_t seed; /* of the edge and zone hashes: nobody can prepare collisions */
+	/* How many zones have an apex of so many labels: most suffixes need no look-up at all. */
+	_Atomic uint32_t depths[DNS_LABELS_MAX + 1];
+	struct cds_list_head touched; /* zones to settle at the commit */
+	struct mirror_garbage garbage;
+	bool full; /* the batch in progress */
+	atomic_bool loaded;
+	_Atomic uint64_t zones_served;
+	_Atomic uint64_t zones_unserved;
+	_Atomic uint64_t names;
+	_Atomic uint64_t records;
+	_Atomic uint64_t bytes;
+};
+
+/* --- memory: counted, never NULL ---------------------------------------------------------------- */
+
+void *mirror_allocate(struct mirror *mirror, size_t size);
+void mirror_free(struct mirror *mirror, void *memory);
+/* Frees `memory` once no reader can hold it any more. */
+void mirror_discard(struct mirror *mirror, void *memory);
+/* Waits for the readers of now, then frees what was discarded. */
+void mirror_empty_garbage(struct mirror *mirror);
+
+/* --- blocks --------------------------------------------------------------------------------------- */
+
+/*
+ * Builds a block from RRsets in any order; RRsets of one type become one, equal records count once,
+ * the lowest TTL holds, records stand in canonical order (RFC 4034 section 6.3). NULL when there is
+ * nothing in it. With `base`, its RRsets count too.
+ */
+struct mirror_block *block_create(struct mirror *mirror, const struct mirror_block *base,
+				  const struct mirror_rrset_input *rrsets, size_t count);
+bool block_equal(const struct mirror_block *a, const struct mirror_block *b);
+uint64_t block_count_records(const struct mirror_block *block);
+const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type);
+
+/* --- nodes ---------------------------------------------------------------------------------------- */
+
+struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
+/* The node of `owner`, a wire name within the zone, or NULL. Writer. */
+struct mirror_node *node_find(struct mirror *mirror, const struct mirror_zone *zone,
+			      const uint8_t *owner);
+/* Puts a block at a name that has no node yet, with the empty non-terminals it needs, at once. */
+void node_insert(struct mirror *mirror, struct mirror_zone *zone, const uint8_t *owner,
+		 struct mirror_block *block);
+/* Replaces a node's block, at once; the old one is discarded. */
+void node_set_block(struct mirror *mirror, struct mirror_node *node, struct mirror_block *block);
+/* Takes a node's records away, and with them the nodes that only led to it, at once. */
+void node_clear(struct mirror *mirror, struct mirror_node *node);
+/* Discards every node of a zone that readers cannot reach any more. */
+void node_remove_all(struct mirror *mirror, struct mirror_zone *zone);
+
+/* A keyed 64-bit hash of `size` octets. */
+uint64_t mirror_hash(uint64_t seed, const uint8_t *octets, size_t size);
+
+#endif
