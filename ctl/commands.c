@@ -1,0 +1,125 @@
+#include "ctl/commands.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{NULL, "init", "", "make the store's tables, or what is missing of them",
+	 "Safe on a store in use, and on a PowerDNS database: what is there stays as it is.\n",
+	 COMMAND_CREATES, 0, 0, 0, command_init},
+
+	{"zone", "add", "ZONE --ns NAME... [--mbox NAME] [--ttl N]",
+	 "add a zone with SOA and NS records",
+	 "  --ns NAME     a name server; may be repeated; the first is the SOA's primary\n"
+	 "  --mbox NAME   the person in charge, hostmaster.example.com. or\n"
+	 "                hostmaster@example.com; default: hostmaster.ZONE\n"
+	 "  --ttl N       TTL of these records; default 3600\n"
+	 "\n"
+	 "The SOA gets serial YYYYMMDD01 of today (UTC), refresh 10800, retry 3600, expire\n"
+	 "604800, minimum (the TTL of negative answers) 3600.\n",
+	 COMMAND_WRITES, OPTION_NS | OPTION_MBOX | OPTION_TTL, 1, 1, command_zone_add},
+
+	{"zone", "list", "", "list all zones", "One name a line, sorted.\n", COMMAND_READS, 0, 0, 0,
+	 command_zone_list},
+
+	{"zone", "import", "FILE... [--origin ZONE] [--replace]", "read zones from master files",
+	 "Each file holds one zone (RFC 1035 section 5, with $ORIGIN, $TTL, $INCLUDE, TTL units\n"
+	 "and unknown types); its name is that of the SOA record. All files of one call are one\n"
+	 "transaction: all are imported, or none if one has an error.\n"
+	 "\n"
+	 "  --origin ZONE what relative names are relative to until the file says $ORIGIN.\n"
+	 "                Default: the SOA's name if it came first, else the file's name if it is\n"
+	 "                like example.com.zone, db.example.com or example.com\n"
+	 "  --replace     zones that are in the store already are replaced\n",
+	 COMMAND_WRITES, OPTION_ORIGIN | OPTION_REPLACE, 1, SIZE_MAX, command_zone_import},
+
+	{"zone", "export", "ZONE", "print a zone as a master file",
+	 "Importing it again gives the same records.\n", COMMAND_READS, 0, 1, 1,
+	 command_zone_export},
+
+	{"zone", "delete", "ZONE", "delete a zone and all its records", "", COMMAND_WRITES, 0, 1, 1,
+	 command_zone_delete},
+
+	{"record", "set", "NAME TYPE [--ttl N] DATA...", "set all records of a name and type",
+	 "What the name had of this type before is gone. Each DATA is one record, written as in a\n"
+	 "master file: quote it for the shell (\"10 mail.example.com.\"). Names in it are "
+	 "absolute,\n"
+	 "with or without the dot at the end. The zone's serial is raised.\n"
+	 "\n"
+	 "  --ttl N       TTL in seconds or units (1h30m); default: what the records had, or "
+	 "3600\n",
+	 COMMAND_WRITES, OPTION_TTL, 3, SIZE_MAX, command_record_set},
+
+	{"record", "add", "NAME TYPE [--ttl N] DATA...", "add records to a name and type",
+	 "As set, but what is there stays. A --ttl holds for all records of the name and type.\n",
+	 COMMAND_WRITES, OPTION_TTL, 3, SIZE_MAX, command_record_add},
+
+	{"record", "delete", "NAME TYPE [DATA...]",
+	 "delete all records of a name and type, or some",
+	 "Without DATA all records of the type go.\n", COMMAND_WRITES, 0, 2, SIZE_MAX,
+	 command_record_delete},
+
+	{"record", "list", "ZONE|NAME [--json]", "list the records of a zone or a name",
+	 "  --json        as an array of objects with name, type, ttl and data\n", COMMAND_READS,
+	 OPTION_JSON, 1, 1, command_record_list},
+
+	{NULL, "status", "[--admin HOST:PORT]...", "ask running servers how they are",
+	 "  --admin HOST:PORT   a server's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9153 (godwit-frontend) and 127.0.0.1:9154 (godwit-backend)\n"
+	 "\n"
+	 "Exit 0 when all are ready, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN, 0, 0, command_status},
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+const struct command *commands_find(char **words, size_t count, size_t *used)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		const struct command *command = &commands[i];
+		size_t words_of_name = command->group ? 2 : 1;
+		if (count < words_of_name ||
+		    (command->group && strcmp(words[0], command->group) != 0) ||
+		    strcmp(words[words_of_name - 1], command->name) != 0)
+			continue;
+		*used = words_of_name;
+		return command;
+	}
+	return NULL;
+}
+
+static void commands_print_usage(const struct command *command)
+{
+	printf("godwitctl%s%s%s %s%s%s", command->store == COMMAND_NO_STORE ? "" : " --store URL",
+	       command->group ? " " : "", command->group ? command->group : "", command->name,
+	       *command->operands ? " " : "", command->operands);
+}
+
+void commands_print_help(void)
+{
+	printf("godwitctl: zones and records in a Godwit store, and the state of its servers\n\n");
+	for (size_t i = 0; i < COMMAND_COUNT; i++) {
+		printf("  ");
+		commands_print_usage(&commands[i]);
+		printf("\n      %s\n", commands[i].summary);
+	}
+	printf("\n"
+	       "  --store URL           the store: sqlite:FILE; default $GODWIT_STORE\n"
+	       "  --password-file FILE  its password, where it has one; default "
+	       "$GODWIT_PASSWORD_FILE\n"
+	       "  --help                this text; after a command, more about it\n"
+	       "  --version             the version\n"
+	       "\n"
+	       "Options may stand before or after the command; -- ends them. Exit 0, or 1 with "
+	       "one\n"
+	       "line on standard error that says what to do.\n");
+}
+
+void commands_print_command_help(const struct command *command)
+{
+	commands_print_usage(command);
+	printf("\n\n%c%s.\n", command->summary[0] - ('a' - 'A'), command->summary + 1);
+	if (*command->help)
+		printf("\n%s", command->help);
+}

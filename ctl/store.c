@@ -1,0 +1,208 @@
+#include "ctl/store.h"
+
+#include "ctl/text.h"
+#include "dns/name.h"
+#include "dns/protocol.h"
+#include "dns/rdata.h"
+#include "storage/record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Beyond any data's presentation form: 65535 octets of type bitmap are the longest of all. */
+#define RDATA_TEXT_MAX (8 * 1024 * 1024)
+
+struct reader {
+	struct rrlist *list;
+	store_skip_fn skip;
+	void *ctx;
+	bool out_of_memory;
+	uint8_t rdata[DNS_RDATA_MAX];
+};
+
+int store_fail(const struct storage *storage)
+{
+	text_fail("godwitctl: %s", storage_error(storage));
+	return -1;
+}
+
+void store_warn_skipped(void *ctx, const struct storage_name *name,
+			const struct storage_record *record, const char *reason)
+{
+	(void)ctx;
+	text_warn("godwitctl: warning: left out %s: %.300s %.50s: %s", record->key, name->owner,
+		  record->type, reason);
+}
+
+static int reader_add_name(void *ctx, const struct storage_name *name)
+{
+	struct reader *reader = ctx;
+	uint8_t owner[DNS_NAME_MAX];
+	char reason[256];
+	int error = dns_name_from_text(name->owner, strlen(name->owner), NULL, owner);
+
+	for (size_t i = 0; i < name->count; i++) {
+		const struct storage_record *record = &name->records[i];
+		uint16_t type = 0;
+		if (error < 0) {
+			reader->skip(reader->ctx, name, record, dns_error_text(error));
+			continue;
+		}
+		int size = storage_record_parse(record, &type, reader->rdata, DNS_RDATA_MAX, reason,
+						sizeof(reason));
+		if (size < 0) {
+			reader->skip(reader->ctx, name, record, reason);
+			continue;
+		}
+		struct rr rr = {
+			.owner = owner,
+			.rdata = reader->rdata,
+			.rdata_size = (uint16_t)size,
+			.type = type,
+			.ttl = record->ttl,
+		};
+		if (rrlist_add(reader->list, &rr)) {
+			reader->out_of_memory = true;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Reads a zone, or with `owner` one name of it. */
+static int store_read(struct storage *storage, const char *apex, const uint8_t *owner,
+		      struct rrlist *list, store_skip_fn skip, void *ctx)
+{
+	int status;
+	struct reader *reader = calloc(1, sizeof(*reader));
+	if (!reader) {
+		text_fail("godwitctl: out of memory");
+		return -1;
+	}
+	reader->list = list;
+	reader->skip = skip;
+	reader->ctx = ctx;
+	if (owner) {
+		char name[DNS_NAME_TEXT_MAX];
+		text_store_name(owner, name);
+		status = storage_name_read(storage, apex, name, reader_add_name, reader);
+	} else {
+		status = storage_zone_read(storage, apex, reader_add_name, reader);
+	}
+	if (reader->out_of_memory)
+		text_fail("godwitctl: out of memory");
+	else if (status == STORAGE_NOT_FOUND && !owner)
+		text_fail("godwitctl: the store has no zone %s: see godwitctl zone list", apex);
+	else if (status != STORAGE_OK)
+		store_fail(storage);
+	bool failed = reader->out_of_memory || status != STORAGE_OK;
+	free(reader);
+	return failed ? -1 : 0;
+}
+
+int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
+		    store_skip_fn skip, void *ctx)
+{
+	return store_read(storage, apex, NULL, list, skip, ctx);
+}
+
+int store_read_name(struct storage *storage, const char *apex, const uint8_t *owner,
+		    struct rrlist *list, store_skip_fn skip, void *ctx)
+{
+	return store_read(storage, apex, owner, list, skip, ctx);
+}
+
+int store_find_zone(struct storage *storage, const uint8_t *name, uint16_t type, char *apex)
+{
+	char text[DNS_NAME_TEXT_MAX];
+	text_store_name(name, text);
+	int status = STORAGE_NOT_FOUND;
+	if (type == DNS_TYPE_DS && *name != 0)
+		status = storage_zone_find_enclosing(storage, text, true, apex);
+	else
+		status = storage_zone_find_enclosing(storage, text, false, apex);
+	if (status == STORAGE_OK)
+		return 0;
+	if (status != STORAGE_NOT_FOUND)
+		return store_fail(storage);
+	text_fail("godwitctl: no zone in the store for %s%s: add it with godwitctl zone add", text,
+		  type == DNS_TYPE_DS ? " DS, which belongs to the parent zone" : "");
+	return -1;
+}
+
+void store_writer_clear(struct store_writer *writer)
+{
+	free(writer->text);
+	free(writer->offsets);
+	free(writer->contents);
+	memset(writer, 0, sizeof(*writer));
+}
+
+int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset)
+{
+	for (;;) {
+		int length = DNS_ERROR_NO_SPACE;
+		if (*capacity > offset)
+			length = dns_rdata_to_text(record->type, record->rdata, record->rdata_size,
+						   *text + offset, *capacity - offset);
+		if (length >= 0)
+			return length;
+		if (length != DNS_ERROR_NO_SPACE || *capacity > offset + RDATA_TEXT_MAX) {
+			text_fail("godwitctl: cannot write record data of type %u: %s",
+				  record->type, dns_error_text(length));
+			return -1;
+		}
+		size_t larger = *capacity ? *capacity * 2 : 4096;
+		char *moved = realloc(*text, larger);
+		if (!moved) {
+			text_fail("godwitctl: out of memory");
+			return -1;
+		}
+		*text = moved;
+		*capacity = larger;
+	}
+}
+
+static int store_writer_reserve(struct store_writer *writer, size_t count)
+{
+	if (count <= writer->capacity)
+		return 0;
+	size_t *offsets = realloc(writer->offsets, count * sizeof(*offsets));
+	if (offsets)
+		writer->offsets = offsets;
+	const char **contents = realloc(writer->contents, count * sizeof(*contents));
+	if (contents)
+		writer->contents = contents;
+	if (!offsets || !contents) {
+		text_fail("godwitctl: out of memory");
+		return -1;
+	}
+	writer->capacity = count;
+	return 0;
+}
+
+int store_put_rrset(struct storage *storage, struct store_writer *writer, const char *apex,
+		    const struct rr *records, size_t count, uint32_t ttl)
+{
+	char owner[DNS_NAME_TEXT_MAX], type[DNS_TYPE_TEXT_MAX];
+	size_t used = 0;
+
+	if (store_writer_reserve(writer, count))
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		int length = store_format_rdata(&records[i], &writer->text, &writer->text_capacity,
+						used);
+		if (length < 0)
+			return -1;
+		writer->offsets[i] = used;
+		used += (size_t)length + 1;
+	}
+	/* Only now does the text stay where it is. */
+	for (size_t i = 0; i < count; i++)
+		writer->contents[i] = writer->text + writer->offsets[i];
+	text_store_name(records->owner, owner);
+	dns_type_to_text(records->type, type);
+	if (storage_rrset_put(storage, apex, owner, type, ttl, writer->contents, count))
+		return store_fail(storage);
+	return 0;
+}

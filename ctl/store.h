@@ -1,0 +1,61 @@
+/*
+ * Between a record store, which holds text, and record lists, which hold wire format. Functions
+ * that fail have printed their line (text_fail) and return -1, so that commands just go home.
+ */
+#ifndef GODWIT_CTL_STORE_H
+#define GODWIT_CTL_STORE_H
+
+#include "ctl/rrlist.h"
+#include "storage/storage.h"
+
+/* Prints what the store's last failed call met. Always -1. */
+int store_fail(const struct storage *storage);
+
+/* Told of a stored record that does not parse and is therefore left out. */
+typedef void (*store_skip_fn)(void *ctx, const struct storage_name *name,
+			      const struct storage_record *record, const char *reason);
+
+/* A store_skip_fn that prints a warning with the record's key. */
+void store_warn_skipped(void *ctx, const struct storage_name *name,
+			const struct storage_record *record, const char *reason);
+
+/* Adds a zone's records to `list`; `apex` as the store has it. Not sorted. */
+int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
+		    store_skip_fn skip, void *ctx);
+
+/* Adds the records of one owner name of the zone. */
+int store_read_name(struct storage *storage, const char *apex, const uint8_t *owner,
+		    struct rrlist *list, store_skip_fn skip, void *ctx);
+
+/*
+ * The zone that `name` belongs to, as the store has it, into `apex` (DNS_NAME_TEXT_MAX octets).
+ * What is at a zone's apex belongs to it, but for DS, which belongs to the parent (RFC 4035
+ * section 2.4).
+ */
+int store_find_zone(struct storage *storage, const uint8_t *name, uint16_t type, char *apex);
+
+/* Writes RRsets; keeps its buffers from one to the next. Zero-initialise. */
+struct store_writer {
+	char *text;
+	size_t text_capacity;
+	size_t *offsets;
+	const char **contents;
+	size_t capacity;
+};
+
+void store_writer_clear(struct store_writer *writer);
+
+/*
+ * Writes the `count` records, all of one owner name and type, as that RRset with the TTL. Inside a
+ * transaction.
+ */
+int store_put_rrset(struct storage *storage, struct store_writer *writer, const char *apex,
+		    const struct rr *records, size_t count, uint32_t ttl);
+
+/*
+ * Writes a record's data as text into `*text`, which grows as needed (`*capacity` octets, from
+ * malloc, may be NULL at first), from `offset` on. Returns its length.
+ */
+int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset);
+
+#endif
