@@ -1,0 +1,115 @@
+/*
+ * Calls as a gRPC server sees them, on top of the C core's completion queues.
+ *
+ * An rpc_queue is one completion queue and the one thread that serves it. On it run lanes: a lane
+ * is one method, with a fixed set of call slots. A few slots are always posted, that is, wait for
+ * a call to arrive. When one does, another slot is posted in its place and the method's serve
+ * function runs, which ends the call with rpc_call_finish (or, for streams, with batches of its
+ * own and then rpc_call_release). Slots are never allocated while serving, and their number bounds
+ * the calls a queue has in hand: more wait inside gRPC until one is free.
+ *
+ * A client that asks but does not take its reply would keep a slot for ever; finished calls older
+ * than RPC_STALLED_MS are cancelled.
+ *
+ * Shutting down. Nothing may be posted to a completion queue once it is shut down, and a server is
+ * down only when all its calls are gone. So slots are posted only while a call is in hand: then the
+ * server cannot be down yet, nor the queue.
+ *
+ * Threads: create, add lanes and start from one thread; from the start on a queue's lanes and calls
+ * belong to its thread.
+ */
+#ifndef GODWIT_BACKEND_RPC_H
+#define GODWIT_BACKEND_RPC_H
+
+#include <grpc/grpc.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct metrics_shard;
+struct rpc_lane;
+struct rpc_queue;
+
+/* Longest request we read, in octets: a DNS message of 65535 with its protobuf frame, and some. */
+#define RPC_REQUEST_MAX 66560
+
+/* How long a client may take to accept a reply, in milliseconds. */
+#define RPC_STALLED_MS 10000
+
+/* What a completion queue hands back: the function to run. Embedded in what it is about. */
+struct rpc_tag {
+	void (*fire)(struct rpc_tag *tag, bool ok);
+};
+
+/* One slot: what gRPC fills in when a call arrives, and what it needs until the reply is out. */
+struct rpc_call {
+	struct rpc_tag tag; /* first: the tag is the call */
+	struct rpc_lane *lane;
+	grpc_call *call;
+	grpc_byte_buffer *request; /* NULL for methods that are not registered */
+	grpc_byte_buffer *reply;
+	grpc_metadata_array metadata;
+	grpc_call_details details;
+	gpr_timespec deadline;
+	int cancelled;
+	bool finishing;      /* in the lane's list of calls whose reply is on its way */
+	int64_t finished_ms; /* when rpc_call_finish was called */
+	TAILQ_ENTRY(rpc_call) link;
+};
+
+/* A method, and how many calls of it one queue takes. */
+struct rpc_method {
+	void *handle;        /* of grpc_server_register_method; NULL: all methods not registered */
+	unsigned int posted; /* slots that wait for a call */
+	unsigned int slots;  /* all slots: calls in hand at once */
+	/* Serves a call that arrived, on the queue's thread. Must end it, now or later. */
+	void (*serve)(struct rpc_call *call, void *ctx);
+	void *ctx;
+};
+
+struct rpc_queue_options {
+	const char *name; /* of the thread, at most 15 octets */
+	/* False for a queue that leaves the sockets to the other queues' threads. */
+	bool polls;
+	struct metrics_shard *shard; /* for what the queue itself counts */
+	/* Run on the thread before its first and after its last event. May be NULL. */
+	void (*enter)(void);
+	void (*leave)(void);
+};
+
+/*
+ * Makes a queue and registers it with a server that is not started yet. Memory ends the process,
+ * as inside gRPC. `options` is copied.
+ */
+struct rpc_queue *rpc_queue_create(grpc_server *server, const struct rpc_queue_options *options);
+
+/* Adds a lane for a method, before the start. `method` is copied. */
+void rpc_queue_add_method(struct rpc_queue *queue, const struct rpc_method *method);
+
+/* Posts every lane's slots and starts the thread. The server must be started. 0, or an errno. */
+int rpc_queue_start(struct rpc_queue *queue);
+
+/*
+ * Ends the thread and frees the queue. The server must be down (all its calls gone), or never have
+ * been started. NULL is allowed.
+ */
+void rpc_queue_destroy(struct rpc_queue *queue);
+
+/*
+ * Copies the request's octets into `out`, RPC_REQUEST_MAX of them at most. Returns the size, or -1
+ * when there is no request or it is longer.
+ */
+int64_t rpc_call_read(struct rpc_call *call, uint8_t *out);
+
+/*
+ * Ends a unary call: sends `message` (NULL: none; the slice is taken over), the status and its
+ * words (a constant; NULL: none). The call is gone afterwards.
+ */
+void rpc_call_finish(struct rpc_call *call, grpc_status_code status, const char *words,
+		     const grpc_slice *message);
+
+/* Gives up a call whose batches have all completed; its slot is free again. */
+void rpc_call_release(struct rpc_call *call);
+
+#endif
