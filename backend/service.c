@@ -1,0 +1,245 @@
+#include "backend/service.h"
+
+#include "backend/counters.h"
+#include "backend/health.h"
+#include "backend/listen.h"
+#include "backend/mirror.h"
+#include "backend/query_service.h"
+#include "backend/rpc.h"
+#include "common/metrics.h"
+
+#include <grpc/grpc.h>
+#include <grpc/support/alloc.h>
+#include <grpc/support/time.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * Slots per query queue. Waiting ones cost a little with each completion, so they are few; calls in
+ * hand cost about 11 KB inside gRPC, so they are bounded.
+ */
+#define QUERY_POSTED 64
+#define QUERY_SLOTS 1024
+
+#define UNKNOWN_POSTED 8
+#define UNKNOWN_SLOTS 256
+#define CHECK_POSTED 8
+#define CHECK_SLOTS 256
+#define WATCH_POSTED 4
+#define WATCH_SLOTS (HEALTH_WATCHERS_MAX + 64) /* the rest are told that there are too many */
+
+/* After a cancel calls end by themselves: how long we give gRPC for it, in milliseconds. */
+#define CANCEL_GRACE_MS 1000
+
+struct service {
+	const struct mirror *mirror;
+	struct metrics *metrics;
+	grpc_server *server;
+	grpc_completion_queue *stop_queue; /* hears that the server is down; nothing else */
+	struct health *health;
+	struct metrics_shard *control_shard;
+	struct rpc_queue *control; /* health and unknown methods */
+	unsigned int thread_count;
+	struct rpc_queue *queues[SERVICE_THREADS_MAX];
+	struct query_worker *workers[SERVICE_THREADS_MAX];
+	bool stopped;
+};
+
+static void serve_unknown(struct rpc_call *call, void *ctx)
+{
+	struct service *service = ctx;
+
+	metrics_add(service->control_shard, BACKEND_CALLS_UNIMPLEMENTED, 1);
+	rpc_call_finish(call, GRPC_STATUS_UNIMPLEMENTED, "unknown method", NULL);
+}
+
+static grpc_arg int_arg(const char *key, int value)
+{
+	union {
+		const char *borrowed;
+		char *key; /* gRPC's type; it copies the text */
+	} name = {.borrowed = key};
+
+	return (grpc_arg){.type = GRPC_ARG_INTEGER, .key = name.key, .value.integer = value};
+}
+
+static grpc_server *make_server(void)
+{
+	grpc_arg args[] = {
+		/* a port that is taken is an error, not half the traffic */
+		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
+		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_REQUEST_MAX),
+		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, 2048),
+		/* identity only: a small gzip message could unpack to a hundred megabytes */
+		int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
+			1 << GRPC_COMPRESS_NONE),
+		int_arg(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10000),
+		/* front ends may ping every second, with or without calls */
+		int_arg(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000),
+		int_arg(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1),
+		/* and we notice a peer that vanished with a stream open */
+		int_arg(GRPC_ARG_KEEPALIVE_TIME_MS, 30000),
+		int_arg(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10000),
+		int_arg(GRPC_ARG_ENABLE_CHANNELZ, 0),
+	};
+	grpc_channel_args list = {.num_args = sizeof(args) / sizeof(*args), .args = args};
+
+	return grpc_server_create(&list, NULL);
+}
+
+static void *register_method(grpc_server *server, const char *path)
+{
+	return grpc_server_register_method(server, path, NULL,
+					   GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
+}
+
+static void add_control(struct service *service)
+{
+	grpc_server *server = service->server;
+	const struct rpc_queue_options options = {
+		.name = "control", .polls = false, .shard = service->control_shard};
+	const struct rpc_method methods[] = {
+		{register_method(server, HEALTH_CHECK_METHOD), CHECK_POSTED, CHECK_SLOTS,
+		 health_serve_check, service->health},
+		{register_method(server, HEALTH_WATCH_METHOD), WATCH_POSTED, WATCH_SLOTS,
+		 health_serve_watch, service->health},
+		{NULL, UNKNOWN_POSTED, UNKNOWN_SLOTS, serve_unknown, service},
+	};
+
+	service->control = rpc_queue_create(server, &options);
+	for (size_t i = 0; i < sizeof(methods) / sizeof(*methods); i++)
+		rpc_queue_add_method(service->control, &methods[i]);
+}
+
+static void add_query_threads(struct service *service, unsigned int count)
+{
+	void *handle = register_method(service->server, QUERY_SERVICE_METHOD);
+
+	service->thread_count = count;
+	for (unsigned int i = 0; i < count; i++) {
+		struct metrics_shard *shard = metrics_shard_create(service->metrics);
+		const struct rpc_queue_options options = {.name = "query",
+							  .polls = true,
+							  .shard = shard,
+							  .enter = mirror_reader_register,
+							  .leave = mirror_reader_unregister};
+		struct rpc_method method = {handle, QUERY_POSTED, QUERY_SLOTS, query_worker_serve,
+					    NULL};
+
+		service->workers[i] = query_worker_create(service->mirror, shard);
+		method.ctx = service->workers[i];
+		service->queues[i] = rpc_queue_create(service->server, &options);
+		rpc_queue_add_method(service->queues[i], &method);
+	}
+}
+
+static unsigned int choose_threads(unsigned int asked)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (asked == 0)
+		asked = cpus > 2 ? (unsigned int)cpus / 2 : 1;
+	return asked < SERVICE_THREADS_MAX ? asked : SERVICE_THREADS_MAX;
+}
+
+static grpc_completion_queue *make_stop_queue(grpc_server *server)
+{
+	/* never holds a connection of its own, but moves things on while service_stop waits */
+	grpc_completion_queue_attributes attributes = {
+		.version = GRPC_CQ_CURRENT_VERSION,
+		.cq_completion_type = GRPC_CQ_NEXT,
+		.cq_polling_type = GRPC_CQ_NON_LISTENING,
+	};
+	grpc_completion_queue *queue = grpc_completion_queue_create(
+		grpc_completion_queue_factory_lookup(&attributes), &attributes, NULL);
+
+	grpc_server_register_completion_queue(server, queue, NULL);
+	return queue;
+}
+
+struct service *service_create(const struct service_options *options, const struct mirror *mirror,
+			       struct metrics *metrics, char *error, size_t error_size)
+{
+	struct service *service;
+
+	grpc_init();
+	service = gpr_zalloc(sizeof(*service));
+	service->mirror = mirror;
+	service->metrics = metrics;
+	service->control_shard = metrics_shard_create(metrics);
+	service->health = health_create(service->control_shard);
+	service->server = make_server();
+	service->stop_queue = make_stop_queue(service->server);
+	add_control(service);
+	add_query_threads(service, choose_threads(options->threads));
+
+	for (size_t i = 0; i < options->listen_count; i++) {
+		if (listen_add(service->server, options->listen[i], error, error_size) < 0) {
+			service_destroy(service);
+			return NULL;
+		}
+	}
+	return service;
+}
+
+int service_start(struct service *service, char *error, size_t error_size)
+{
+	int failed;
+
+	grpc_server_start(service->server);
+	failed = rpc_queue_start(service->control);
+	for (unsigned int i = 0; i < service->thread_count && failed == 0; i++)
+		failed = rpc_queue_start(service->queues[i]);
+	if (failed == 0)
+		return 0;
+	snprintf(error, error_size, "cannot start a thread: %s", strerror(failed));
+	return -1;
+}
+
+void service_set_serving(struct service *service, bool serving)
+{
+	health_set_serving(service->health, serving);
+}
+
+/* Waits for the server to be down; false when it was not within the time. */
+static bool wait_down(struct service *service, int wait_ms)
+{
+	gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+					     gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
+	grpc_event event = grpc_completion_queue_next(service->stop_queue, deadline, NULL);
+
+	return event.type == GRPC_OP_COMPLETE;
+}
+
+bool service_stop(struct service *service, int grace_ms)
+{
+	if (service->stopped)
+		return true;
+	health_close(service->health);
+	grpc_server_shutdown_and_notify(service->server, service->stop_queue, NULL);
+	service->stopped = wait_down(service, grace_ms);
+	if (!service->stopped) {
+		grpc_server_cancel_all_calls(service->server);
+		service->stopped = wait_down(service, CANCEL_GRACE_MS);
+	}
+	return service->stopped;
+}
+
+void service_destroy(struct service *service)
+{
+	if (service == NULL)
+		return;
+	service_stop(service, 0);
+	rpc_queue_destroy(service->control);
+	for (unsigned int i = 0; i < service->thread_count; i++)
+		rpc_queue_destroy(service->queues[i]);
+	grpc_completion_queue_shutdown(service->stop_queue);
+	grpc_server_destroy(service->server);
+	grpc_completion_queue_destroy(service->stop_queue);
+	for (unsigned int i = 0; i < service->thread_count; i++)
+		query_worker_destroy(service->workers[i]);
+	health_destroy(service->health);
+	gpr_free(service);
+	grpc_shutdown();
+}
