@@ -1,0 +1,61 @@
+/*
+ * The follower: the one thread that writes the mirror. It opens the store, loads everything, then
+ * takes over changes for as long as the program lives.
+ *
+ * When the store fails, answers go on from memory: the follower says once what happened, tries
+ * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), loads everything anew once it is back,
+ * and says so. A load that breaks off takes nothing away.
+ *
+ * What a record must be to be served is said in backend/rrsets.h; besides, its owner must be in
+ * its zone. What is left out is logged with its key in the store (rate-limited) and counted.
+ *
+ * Threads: create, start, stop and destroy from one thread; the rest from any.
+ */
+#ifndef GODWIT_BACKEND_FOLLOWER_H
+#define GODWIT_BACKEND_FOLLOWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct evbuffer;
+struct follower;
+struct metrics;
+struct mirror;
+
+#define FOLLOWER_RETRY_MIN_MS 100
+#define FOLLOWER_RETRY_MAX_MS 2000
+
+struct follower_options {
+	const char *store;         /* URL */
+	const char *password_file; /* NULL: none */
+	/* Called on the follower's thread each time everything has been loaded. May be NULL. */
+	void (*loaded)(void *ctx);
+	void *ctx;
+};
+
+/*
+ * Makes a follower; touches no store yet. NULL with a reason for a person in `error` when the URL
+ * is wrong. Borrows `mirror` and `metrics`.
+ */
+struct follower *follower_create(const struct follower_options *options, struct mirror *mirror,
+				 struct metrics *metrics, char *error, size_t error_size);
+
+/* Starts the thread. 0, or an errno. */
+int follower_start(struct follower *follower);
+
+/* Interrupts whatever it does and waits for the thread's end. */
+void follower_stop(struct follower *follower);
+
+/* Stops it if it runs, and frees it. NULL is allowed. */
+void follower_destroy(struct follower *follower);
+
+/*
+ * Writes one line that says how the data stands, for /readyz. Returns true once everything has been
+ * loaded, however long ago.
+ */
+bool follower_describe(struct follower *follower, char *out, size_t size);
+
+/* A metrics collector: the store's state, the data's age and the mirror's figures. */
+void follower_collect(void *ctx, struct evbuffer *out);
+
+#endif
