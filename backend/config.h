@@ -1,0 +1,36 @@
+/* backend.yaml as a struct; docs/backend.yaml explains every key. */
+#ifndef GODWIT_BACKEND_CONFIG_H
+#define GODWIT_BACKEND_CONFIG_H
+
+#include "common/config.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct backend_tls_config {
+	char *certificate;
+	char *key;
+	char *client_ca;
+};
+
+struct backend_config {
+	char **listen; /* as common/address.h reads them; never empty */
+	uint32_t listen_count;
+	uint32_t threads;               /* query threads; 0: chosen by the number of CPUs */
+	char *storage;                  /* URL of the record store */
+	char *password_file;            /* or NULL */
+	char *admin;                    /* address of the admin server */
+	struct backend_tls_config *tls; /* not in this version: always NULL after loading */
+	char *snapshot;                 /* the same */
+	struct config_log log;
+};
+
+/*
+ * Loads and checks `path`; NULL is a file without keys. What a file leaves out gets the default
+ * that suits a first run. Returns the configuration, or NULL with one line in `error` that names
+ * file, line and key.
+ */
+struct backend_config *backend_config_load(const char *path, char *error, size_t error_size);
+void backend_config_free(struct backend_config *config);
+
+#endif

@@ -1,0 +1,200 @@
+/*
+ * godwit-backend: puts the parts together, and takes them apart in the opposite order.
+ *
+ *     store --> follower (one thread) --> mirror --> service (query threads) --> front ends
+ *                                            \--> admin server (one thread): metrics, readiness
+ *
+ * The main thread sets up, then waits for signals: SIGHUP reads the log level anew, SIGTERM and
+ * SIGINT end the program.
+ */
+#include "backend/config.h"
+#include "backend/counters.h"
+#include "backend/follower.h"
+#include "backend/mirror.h"
+#include "backend/service.h"
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/program.h"
+
+#include <grpc/support/log.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NAME "godwit-backend"
+
+/* How long calls in hand may take once we were asked to end, in milliseconds. */
+#define STOP_GRACE_MS 3000
+
+static const char help[] =
+	"Usage: godwit-backend [--config FILE] [--check]\n"
+	"\n"
+	"Answers DNS queries, as gRPC calls (coredns.dns.DnsService), from the records of a "
+	"store.\n"
+	"\n"
+	"  --config FILE   configuration in YAML; without it: gRPC on 127.0.0.1:8053, records\n"
+	"                  from sqlite:godwit.db, /metrics and /readyz on 127.0.0.1:9154\n"
+	"  --check         validate the configuration and exit\n"
+	"  --help          this text\n"
+	"  --version       the version\n"
+	"\n"
+	"SIGHUP reads the log level anew; SIGTERM answers what is in hand and ends.\n";
+
+/* All there is; what is NULL has not been made. */
+struct backend {
+	struct backend_config *config;
+	struct metrics *metrics;
+	struct mirror *mirror;
+	struct service *service;
+	struct follower *follower;
+	struct admin *admin;
+};
+
+/* What gRPC has to say goes where our own lines go; its errors are mostly a peer's doing. */
+static void log_grpc(gpr_log_func_args *args)
+{
+	if (args->severity == GPR_LOG_SEVERITY_ERROR)
+		log_warning_limited("gRPC reports", "message=%s", args->message);
+	else
+		log_debug("gRPC reports", "message=%s", args->message);
+}
+
+static void on_loaded(void *ctx)
+{
+	struct backend *backend = ctx;
+
+	service_set_serving(backend->service, true);
+}
+
+static bool is_ready(void *ctx, char *reason, size_t reason_size)
+{
+	struct backend *backend = ctx;
+
+	return follower_describe(backend->follower, reason, reason_size);
+}
+
+/* Makes and starts everything. 0, or -1 with a line in `error`. */
+static int backend_start(struct backend *backend, char *error, size_t error_size)
+{
+	const struct backend_config *config = backend->config;
+	const struct service_options service = {.listen = (const char *const *)config->listen,
+						.listen_count = config->listen_count,
+						.threads = config->threads};
+	const struct follower_options follower = {.store = config->storage,
+						  .password_file = config->password_file,
+						  .loaded = on_loaded,
+						  .ctx = backend};
+	int failed;
+
+	backend->metrics = metrics_create(backend_counter_defs, BACKEND_COUNTER_COUNT);
+	backend->mirror = mirror_create();
+	backend->follower =
+		follower_create(&follower, backend->mirror, backend->metrics, error, error_size);
+	if (backend->follower == NULL)
+		return -1;
+	metrics_add_collector(backend->metrics, follower_collect, backend->follower);
+	backend->service =
+		service_create(&service, backend->mirror, backend->metrics, error, error_size);
+	if (backend->service == NULL)
+		return -1;
+	backend->admin =
+		admin_start(config->admin, backend->metrics, is_ready, backend, error, error_size);
+	if (backend->admin == NULL)
+		return -1;
+	if (service_start(backend->service, error, error_size) < 0)
+		return -1;
+	failed = follower_start(backend->follower);
+	if (failed != 0)
+		snprintf(error, error_size, "cannot start a thread: %s", strerror(failed));
+	return failed == 0 ? 0 : -1;
+}
+
+/* Takes everything apart: who uses something goes before it. */
+static void backend_clear(struct backend *backend)
+{
+	if (backend->service != NULL && !service_stop(backend->service, STOP_GRACE_MS)) {
+		/* nothing is lost, but nothing can be freed either */
+		log_error("gRPC calls did not end in time; leaving them", NULL);
+		_exit(EXIT_FAILURE);
+	}
+	if (backend->follower != NULL)
+		follower_stop(backend->follower);
+	admin_stop(backend->admin);
+	service_destroy(backend->service);
+	follower_destroy(backend->follower);
+	if (backend->mirror != NULL)
+		mirror_destroy(backend->mirror);
+	if (backend->metrics != NULL)
+		metrics_destroy(backend->metrics);
+	backend_config_free(backend->config);
+}
+
+/* SIGHUP: takes over what can change while running, and says what cannot. */
+static void reload_config(struct backend_config *config, const char *path)
+{
+	char error[512] = "started without --config";
+	struct backend_config *fresh = NULL;
+	bool same;
+
+	if (path != NULL)
+		fresh = backend_config_load(path, error, sizeof(error));
+	if (fresh == NULL) {
+		log_error("configuration not read anew", "reason=%s", error);
+		return;
+	}
+	config->log = fresh->log;
+	log_setup(config->log.level, config->log.format);
+	same = fresh->threads == config->threads && fresh->listen_count == config->listen_count &&
+	       strcmp(fresh->storage, config->storage) == 0 &&
+	       strcmp(fresh->admin, config->admin) == 0;
+	for (uint32_t i = 0; same && i < config->listen_count; i++)
+		same = strcmp(fresh->listen[i], config->listen[i]) == 0;
+	log_info("configuration read anew", "log=applied other_changes=%s",
+		 same ? "none" : "need restart");
+	backend_config_free(fresh);
+}
+
+static void run(struct backend *backend, const char *config_path)
+{
+	int number;
+
+	while ((number = program_wait_signal()) == SIGHUP)
+		reload_config(backend->config, config_path);
+	log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+int main(int argc, char **argv)
+{
+	struct program_options options;
+	struct backend backend = {0};
+	char error[1024] = "";
+	int status = EXIT_FAILURE;
+
+	program_block_signals();
+	program_parse_options(argc, argv, NAME, help, &options);
+	backend.config = backend_config_load(options.config_path, error, sizeof(error));
+	if (backend.config == NULL) {
+		fprintf(stderr, NAME ": %s\n", error);
+		return EXIT_FAILURE;
+	}
+	if (options.check) {
+		backend_config_free(backend.config);
+		return EXIT_SUCCESS;
+	}
+	log_setup(backend.config->log.level, backend.config->log.format);
+	gpr_set_log_function(log_grpc);
+	if (backend_start(&backend, error, sizeof(error)) == 0) {
+		log_info("started", "version=" GODWIT_VERSION);
+		run(&backend, options.config_path);
+		status = EXIT_SUCCESS;
+	} else {
+		log_error("cannot start", "reason=%s", error);
+	}
+	backend_clear(&backend);
+	if (status == EXIT_SUCCESS)
+		log_info("stopped", NULL);
+	return status;
+}
