@@ -37,6 +37,7 @@ struct log_line {
 	enum log_format format;
 	size_t size;
 	bool full; /* something did not fit: nothing but closing characters may follow */
+	bool cut;  /* a value was longer than LOG_VALUE_MAX */
 	char data[PIPE_BUF];
 };
 
@@ -44,6 +45,7 @@ struct log_line {
 struct log_value {
 	size_t size;
 	bool is_number;
+	bool cut;
 	char data[LOG_VALUE_MAX];
 };
 
@@ -214,7 +216,7 @@ static void log_line_put_time(struct log_line *line)
 static void log_line_write(struct log_line *line)
 {
 	bool json = line->format == LOG_FORMAT_JSON;
-	if (line->full)
+	if (line->full || line->cut)
 		log_line_close(line, json ? ",\"truncated\":true" : " truncated=true");
 	log_line_close(line, json ? "}\n" : "\n");
 
@@ -305,7 +307,10 @@ static unsigned long long log_take_unsigned(char length, va_list *args)
 static void log_value_put(struct log_value *value, const char *data, size_t size)
 {
 	size_t room = sizeof(value->data) - value->size;
-	size = size < room ? size : room;
+	if (size > room) {
+		value->cut = true;
+		size = room;
+	}
 	memcpy(value->data + value->size, data, size);
 	value->size += size;
 }
@@ -315,7 +320,7 @@ static void log_value_put_string(struct log_value *value, const struct log_conve
 {
 	size_t most = conversion->precision_given && conversion->precision >= 0
 			      ? (size_t)conversion->precision
-			      : sizeof(value->data);
+			      : sizeof(value->data) + 1;
 	if (!text)
 		log_value_put(value, "(null)", 6);
 	else
@@ -378,6 +383,7 @@ static const char *log_value_format(struct log_value *value, const char *p, va_l
 
 	value->size = 0;
 	value->is_number = false;
+	value->cut = false;
 	while (*p && *p != ' ') {
 		if (*p != '%') {
 			log_value_put(value, p++, 1);
@@ -403,6 +409,7 @@ void log_write(enum log_level level, const char *event, const char *fields, ...)
 	line.format = (enum log_format)atomic_load_explicit(&log_format_now, memory_order_relaxed);
 	line.size = 0;
 	line.full = false;
+	line.cut = false;
 	log_line_put_time(&line);
 	log_line_put_text(&line, "level", log_level_names[level]);
 	log_line_put_text(&line, "msg", event);
@@ -418,6 +425,7 @@ void log_write(enum log_level level, const char *event, const char *fields, ...)
 		p = log_value_format(&value, p + key_size + 1, &args);
 		p += *p == ' ';
 		log_line_put_pair(&line, key, key_size, &value);
+		line.cut |= value.cut;
 	}
 	va_end(args);
 	log_line_write(&line);
