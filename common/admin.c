@@ -156,7 +156,7 @@ static int admin_setup(struct admin *admin, int fd)
 	admin->http = evhttp_new(admin->base);
 	if (!admin->http)
 		return -1;
-	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
+	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET);
 	evhttp_set_timeout(admin->http, ADMIN_IDLE_S);
 	evhttp_set_max_headers_size(admin->http, ADMIN_HEADERS_MAX);
 	evhttp_set_max_body_size(admin->http, ADMIN_BODY_MAX);
