@@ -1,0 +1,3 @@
+foreach(name address admin backoff config log metrics program)
+	godwit_unit_test(${name} godwit_common)
+endforeach()

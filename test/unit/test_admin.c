@@ -1,0 +1,205 @@
+/* The admin server, asked over a real socket. */
+#include "common/admin.h"
+#include "common/metrics.h"
+#include "suite.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static const struct metric_def defs[] = {
+	{"test_events_total", NULL, "Events.", METRIC_COUNTER},
+};
+
+static atomic_bool ready_now;
+
+static bool answer_ready(void *ctx, char *reason, size_t reason_size)
+{
+	snprintf(reason, reason_size, "%s %s", (const char *)ctx, ready_now ? "in" : "missing");
+	return ready_now;
+}
+
+/* A running server with what it borrows. */
+struct fixture {
+	struct metrics *metrics;
+	struct metrics_shard *shard;
+	struct admin *admin;
+	struct sockaddr_in address;
+	char text[64];
+};
+
+/* A port that was free a moment ago. */
+static unsigned short find_port(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+				      .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t size = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) != 0 ||
+	    getsockname(fd, (struct sockaddr *)&address, &size) != 0)
+		abort();
+	close(fd);
+	return ntohs(address.sin_port);
+}
+
+static void start(struct fixture *fixture)
+{
+	static char what[] = "zones";
+	char error[256] = "";
+	unsigned short port = find_port();
+
+	*fixture = (struct fixture){
+		.address = {.sin_family = AF_INET,
+			    .sin_port = htons(port),
+			    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+	};
+	snprintf(fixture->text, sizeof(fixture->text), "127.0.0.1:%hu", port);
+	fixture->metrics = metrics_create(defs, 1);
+	fixture->shard = metrics_shard_create(fixture->metrics);
+	ready_now = true;
+	fixture->admin = admin_start(fixture->text, fixture->metrics, answer_ready, what, error,
+				     sizeof(error));
+	CU_ASSERT_STRING_EQUAL(error, "");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fixture->admin);
+}
+
+static void stop(struct fixture *fixture)
+{
+	admin_stop(fixture->admin);
+	metrics_destroy(fixture->metrics);
+}
+
+static int open_connection(const struct fixture *fixture)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	CU_ASSERT_EQUAL_FATAL(
+		connect(fd, (const struct sockaddr *)&fixture->address, sizeof(fixture->address)),
+		0);
+	return fd;
+}
+
+/* Sends a request and reads the reply to its end into a static buffer. */
+static const char *ask(const struct fixture *fixture, const char *request)
+{
+	static char reply[65536];
+	size_t used = 0;
+	ssize_t got;
+	int fd = open_connection(fixture);
+
+	CU_ASSERT_EQUAL_FATAL(write(fd, request, strlen(request)), (ssize_t)strlen(request));
+	while ((got = read(fd, reply + used, sizeof(reply) - 1 - used)) > 0)
+		used += (size_t)got;
+	reply[used] = '\0';
+	close(fd);
+	return reply;
+}
+
+#define ASSERT_STARTS(text, start) CU_ASSERT_EQUAL(strncmp(text, start, strlen(start)), 0)
+#define ASSERT_ENDS(text, end)                                                                     \
+	CU_ASSERT_STRING_EQUAL(                                                                    \
+		text + (strlen(text) > strlen(end) ? strlen(text) - strlen(end) : 0), end)
+
+static void test_readiness_is_asked_each_time(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	const char *reply = ask(&fixture, "GET /readyz HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nzones in\n");
+	ready_now = false;
+	reply = ask(&fixture, "GET /readyz HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 503 Service Unavailable\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nzones missing\n");
+	reply = ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	stop(&fixture);
+}
+
+static void test_metrics_are_prometheus_text(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	metrics_add(fixture.shard, 0, 42);
+	const char *reply = ask(&fixture, "GET /metrics HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "Content-Type: text/plain; version=0.0.4"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\ntest_events_total 42\n"));
+	stop(&fixture);
+}
+
+static void test_other_requests_are_refused(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	ASSERT_STARTS(ask(&fixture, "GET /etc/passwd HTTP/1.0\r\n\r\n"), "HTTP/1.0 404 ");
+	ASSERT_STARTS(ask(&fixture, "DELETE /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.1 501 ");
+	ASSERT_STARTS(ask(&fixture, "no request at all\r\n\r\n"), "HTTP/1.1 400 ");
+	stop(&fixture);
+}
+
+static void test_a_taken_port_is_named(void)
+{
+	struct fixture fixture;
+	char error[256];
+	char expected[256];
+
+	start(&fixture);
+	CU_ASSERT_PTR_NULL(admin_start(fixture.text, fixture.metrics, answer_ready, NULL, error,
+				       sizeof(error)));
+	snprintf(expected, sizeof(expected), "cannot listen on %s: Address already in use",
+		 fixture.text);
+	CU_ASSERT_STRING_EQUAL(error, expected);
+	stop(&fixture);
+}
+
+static void test_only_ip_addresses_are_taken(void)
+{
+	char error[256];
+
+	CU_ASSERT_PTR_NULL(
+		admin_start("localhost:9153", NULL, answer_ready, NULL, error, sizeof(error)));
+	CU_ASSERT_STRING_EQUAL(error, "\"localhost:9153\" is not an IP address and port");
+}
+
+static void test_stops_with_clients_connected(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	int idle = open_connection(&fixture);
+	int half = open_connection(&fixture);
+	CU_ASSERT_EQUAL(write(half, "GET /met", 8), 8);
+	ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n"); /* by now the others are accepted */
+	stop(&fixture);
+	close(idle);
+	close(half);
+}
+
+static void test_nothing_to_stop_is_fine(void)
+{
+	admin_stop(NULL);
+}
+
+int main(void)
+{
+	static const struct suite_test tests[] = {
+		{"readiness is asked each time", test_readiness_is_asked_each_time},
+		{"metrics are Prometheus text", test_metrics_are_prometheus_text},
+		{"other requests are refused", test_other_requests_are_refused},
+		{"a taken port is named", test_a_taken_port_is_named},
+		{"only IP addresses are taken", test_only_ip_addresses_are_taken},
+		{"stops with clients connected", test_stops_with_clients_connected},
+		{"nothing to stop is fine", test_nothing_to_stop_is_fine},
+	};
+	return SUITE_RUN("admin", tests);
+}
