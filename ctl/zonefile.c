@@ -210,13 +210,13 @@ static int zonefile_include(struct zonefile *reader, struct source *source,
 
 	bool had_origin = reader->has_origin;
 	bool had_owner = reader->has_owner;
-	uint8_t origin[DNS_NAME_MAX], owner[DNS_NAME_MAX];
+	uint8_t origin[DNS_NAME_MAX], owner[DNS_NAME_MAX], inner[DNS_NAME_MAX];
 	memcpy(origin, reader->origin, sizeof(origin));
 	memcpy(owner, reader->owner, sizeof(owner));
 	if (entry->count == 3) {
-		if (zonefile_read_name(reader, source, &entry->tokens[2], "$INCLUDE origin",
-				       reader->origin))
+		if (zonefile_read_name(reader, source, &entry->tokens[2], "$INCLUDE origin", inner))
 			return -1;
+		memcpy(reader->origin, inner, dns_name_size(inner));
 		reader->has_origin = true;
 	}
 	char *path = zonefile_include_path(source, &entry->tokens[1]);

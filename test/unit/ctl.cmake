@@ -1,0 +1,3 @@
+foreach(name zonefile rrlist)
+	godwit_unit_test(${name} godwit_ctl)
+endforeach()
