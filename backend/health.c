@@ -315,3 +315,13 @@ void health_close(struct health *health)
 	push_all(health);
 	pthread_mutex_unlock(&health->lock);
 }
+
+unsigned int health_count_watchers(struct health *health)
+{
+	unsigned int count;
+
+	pthread_mutex_lock(&health->lock);
+	count = health->watch_count;
+	pthread_mutex_unlock(&health->lock);
+	return count;
+}

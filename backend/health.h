@@ -41,6 +41,9 @@ void health_set_serving(struct health *health, bool serving);
  */
 void health_close(struct health *health);
 
+/* Watch streams open now. */
+unsigned int health_count_watchers(struct health *health);
+
 /* The serve functions of the two methods; `ctx` is the struct health. */
 void health_serve_check(struct rpc_call *call, void *ctx);
 void health_serve_watch(struct rpc_call *call, void *ctx);

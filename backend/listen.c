@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 /* What others than owner and group lose of a socket file's mode: 0777 & ~0117 is 0660. */
@@ -31,7 +30,7 @@ static int fail(char *error, size_t error_size, const char *format, ...)
 }
 
 /* True when a process accepts connections on that socket file. */
-static bool socket_is_alive(const struct sockaddr_un *addr)
+static bool socket_is_alive(const struct address *address)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool alive;
@@ -39,24 +38,20 @@ static bool socket_is_alive(const struct sockaddr_un *addr)
 	if (fd < 0)
 		return false;
 	/* EAGAIN: there is a listener, its backlog is full */
-	alive = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) == 0 || errno == EAGAIN;
+	alive = connect(fd, (const struct sockaddr *)&address->addr, address->addr_size) == 0 ||
+		errno == EAGAIN;
 	close(fd);
 	return alive;
 }
 
 /* Checks what gRPC does not: the directory is there and the path is free or a dead socket. */
-static int check_unix_path(const char *path, char *error, size_t error_size)
+static int check_unix_path(const struct address *address, char *error, size_t error_size)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	const char *path = address->host;
 	const char *slash = strrchr(path, '/');
-	char directory[sizeof(addr.sun_path)] = ".";
+	char directory[sizeof(address->host)] = ".";
 	struct stat status;
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return fail(error, error_size,
-			    "cannot listen on unix:%s: the path is longer than %zu octets", path,
-			    sizeof(addr.sun_path) - 1);
-	memcpy(addr.sun_path, path, strlen(path) + 1);
 	if (slash != NULL)
 		snprintf(directory, sizeof(directory), "%.*s",
 			 slash == path ? 1 : (int)(slash - path), path);
@@ -70,37 +65,36 @@ static int check_unix_path(const char *path, char *error, size_t error_size)
 	if (!S_ISSOCK(status.st_mode))
 		return fail(error, error_size,
 			    "cannot listen on unix:%s: a file that is no socket is there", path);
-	if (socket_is_alive(&addr))
+	if (socket_is_alive(address))
 		return fail(error, error_size,
 			    "cannot listen on unix:%s: another process listens there", path);
 	return 0;
 }
 
-static int bind_port(grpc_server *server, const char *address)
+/* Binds a server to an address without TLS; false when gRPC could not. */
+static bool bind_plaintext(grpc_server *server, const char *address)
 {
 	grpc_server_credentials *plaintext = grpc_insecure_server_credentials_create();
 	int port = grpc_server_add_http2_port(server, address, plaintext);
 
 	grpc_server_credentials_release(plaintext);
-	return port;
+	return port != 0;
 }
 
-static int listen_unix(grpc_server *server, const char *address, const char *path, char *error,
-		       size_t error_size)
+static int listen_unix(grpc_server *server, const char *text, const struct address *address,
+		       char *error, size_t error_size)
 {
 	mode_t before;
-	int port;
+	bool bound;
 
-	if (check_unix_path(path, error, error_size) < 0)
+	if (check_unix_path(address, error, error_size) < 0)
 		return -1;
 	before = umask(SOCKET_UMASK);
-	port = bind_port(server, address);
+	bound = bind_plaintext(server, text);
 	umask(before);
-	if (port == 0)
+	if (!bound)
 		return fail(error, error_size,
-			    "cannot listen on %s: no permission to make a socket there, or no room",
-			    address);
-	log_info("listening", "address=%s", address);
+			    "cannot listen on %s: a socket cannot be made in that directory", text);
 	return 0;
 }
 
@@ -122,25 +116,32 @@ static const char *bind_reason(const struct address *address)
 	return failed != 0 ? strerror(failed) : "gRPC refused it";
 }
 
+static int listen_port(grpc_server *server, const char *text, const struct address *address,
+		       char *error, size_t error_size)
+{
+	if (!bind_plaintext(server, text))
+		return fail(error, error_size, "cannot listen on %s: %s", text,
+			    bind_reason(address));
+	if (!address_is_loopback(address))
+		log_warning("listening without TLS beyond this machine", "address=%s advice=%s",
+			    text,
+			    "anyone who reaches it can ask; bind to loopback or a private network");
+	return 0;
+}
+
 int listen_add(grpc_server *server, const char *address, char *error, size_t error_size)
 {
-	char reason[200];
 	struct address parsed;
-	int port;
+	char reason[200];
+	int failed;
 
 	if (address_parse(address, &parsed, reason, sizeof(reason)) < 0)
 		return fail(error, error_size, "cannot listen on %s: %s", address, reason);
 	if (parsed.kind == ADDRESS_UNIX)
-		return listen_unix(server, address, parsed.host, error, error_size);
-
-	port = bind_port(server, address);
-	if (port == 0)
-		return fail(error, error_size, "cannot listen on %s: %s", address,
-			    bind_reason(&parsed));
-	if (!address_is_loopback(&parsed))
-		log_warning("listening without TLS beyond this machine", "address=%s advice=%s",
-			    address,
-			    "anyone who reaches it can ask; bind to loopback or a private network");
-	log_info("listening", "address=%s port=%d", address, port);
-	return 0;
+		failed = listen_unix(server, address, &parsed, error, error_size);
+	else
+		failed = listen_port(server, address, &parsed, error, error_size);
+	if (failed == 0)
+		log_info("listening", "address=%s", address);
+	return failed;
 }

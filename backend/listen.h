@@ -7,10 +7,9 @@
 
 /*
  * Binds a server that is not started yet to `address`, without TLS. A unix socket gets mode 0660;
- * one that a dead process left behind is replaced, one that somebody listens on is not. The port
- * bound (of use when 0 was asked for) is logged. Returns 0, or -1 with a reason for a person, the
- * address in it, in `error`. Main thread, before others are started: it changes the umask for a
- * moment.
+ * one that a dead process left behind is replaced, one that somebody listens on is not. Returns 0,
+ * or -1 with a reason for a person, the address in it, in `error`. Main thread, before others are
+ * started: it changes the umask for a moment.
  */
 int listen_add(grpc_server *server, const char *address, char *error, size_t error_size);
 

@@ -35,7 +35,7 @@ struct rpc_queue;
 #define RPC_REQUEST_MAX 66560
 
 /* How long a client may take to accept a reply, in milliseconds. */
-#define RPC_STALLED_MS 10000
+#define RPC_STALLED_MS 5000
 
 /* What a completion queue hands back: the function to run. Embedded in what it is about. */
 struct rpc_tag {

@@ -29,6 +29,12 @@
 #define WATCH_POSTED 4
 #define WATCH_SLOTS (HEALTH_WATCHERS_MAX + 64) /* the rest are told that there are too many */
 
+/*
+ * How long we go on answering once health says NOT_SERVING, in milliseconds: who watches health has
+ * gone elsewhere then, while a call that meets gRPC's own shutdown fails as CANCELLED.
+ */
+#define LINGER_MS 200
+
 /* After a cancel calls end by themselves: how long we give gRPC for it, in milliseconds. */
 #define CANCEL_GRACE_MS 1000
 
@@ -70,7 +76,8 @@ static grpc_server *make_server(void)
 		/* a port that is taken is an error, not half the traffic */
 		int_arg(GRPC_ARG_ALLOW_REUSEPORT, 0),
 		int_arg(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, RPC_REQUEST_MAX),
-		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, 2048),
+		/* less than a queue has slots: one peer cannot take them all */
+		int_arg(GRPC_ARG_MAX_CONCURRENT_STREAMS, 512),
 		/* identity only: a small gzip message could unpack to a hundred megabytes */
 		int_arg(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET,
 			1 << GRPC_COMPRESS_NONE),
@@ -183,10 +190,20 @@ struct service *service_create(const struct service_options *options, const stru
 	return service;
 }
 
+static void collect(void *ctx, struct evbuffer *out)
+{
+	struct service *service = ctx;
+
+	metrics_print_gauge(out, "godwit_backend_health_watchers",
+			    "grpc.health.v1.Health/Watch streams open.",
+			    health_count_watchers(service->health));
+}
+
 int service_start(struct service *service, char *error, size_t error_size)
 {
 	int failed;
 
+	metrics_add_collector(service->metrics, collect, service);
 	grpc_server_start(service->server);
 	failed = rpc_queue_start(service->control);
 	for (unsigned int i = 0; i < service->thread_count && failed == 0; i++)
@@ -202,21 +219,31 @@ void service_set_serving(struct service *service, bool serving)
 	health_set_serving(service->health, serving);
 }
 
+static gpr_timespec deadline_after(int wait_ms)
+{
+	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+			    gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
+}
+
 /* Waits for the server to be down; false when it was not within the time. */
 static bool wait_down(struct service *service, int wait_ms)
 {
-	gpr_timespec deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-					     gpr_time_from_millis(wait_ms, GPR_TIMESPAN));
-	grpc_event event = grpc_completion_queue_next(service->stop_queue, deadline, NULL);
+	grpc_event event =
+		grpc_completion_queue_next(service->stop_queue, deadline_after(wait_ms), NULL);
 
 	return event.type == GRPC_OP_COMPLETE;
 }
 
 bool service_stop(struct service *service, int grace_ms)
 {
+	bool watched;
+
 	if (service->stopped)
 		return true;
+	watched = health_count_watchers(service->health) > 0;
 	health_close(service->health);
+	if (watched)
+		gpr_sleep_until(deadline_after(LINGER_MS));
 	grpc_server_shutdown_and_notify(service->server, service->stop_queue, NULL);
 	service->stopped = wait_down(service, grace_ms);
 	if (!service->stopped) {

@@ -32,7 +32,10 @@ struct service_options {
 struct service *service_create(const struct service_options *options, const struct mirror *mirror,
 			       struct metrics *metrics, char *error, size_t error_size);
 
-/* Starts answering. 0, or -1 with a reason. */
+/*
+ * Starts answering, and adds a collector to the metrics: they must not be printed any more once the
+ * service is destroyed. 0, or -1 with a reason.
+ */
 int service_start(struct service *service, char *error, size_t error_size);
 
 /* What the health service says from now on; false until first told otherwise. Any thread. */
