@@ -42,7 +42,8 @@ struct walk {
 /* An RRset put in the answer or authority whose names may want addresses. */
 struct additional {
 	const struct mirror_zone *zone;
-	const uint8_t *apex; /* the zone's name: a suffix of a name that lives as long as the answer */
+	const uint8_t
+		*apex; /* the zone's name: a suffix of a name that lives as long as the answer */
 	const struct mirror_rrset *rrset;
 	bool glue; /* addresses below a delegation will do (RFC 1034 section 4.2.1) */
 };
@@ -99,7 +100,8 @@ static void answer_fail(struct answer *answer, const char *why)
 	answer->additional_count = 0;
 }
 
-/* --- putting RRsets ------------------------------------------------------------------------------- */
+/* --- putting RRsets
+ * ------------------------------------------------------------------------------- */
 
 static int put_rrset(struct answer *answer, enum dns_section section, const uint8_t *owner,
 		     const struct mirror_rrset *rrset, uint32_t ttl)
@@ -199,7 +201,8 @@ static void put_delegation(struct answer *answer, const struct walk *walk)
 		want_additional(answer, ns);
 }
 
-/* --- aliases -------------------------------------------------------------------------------------- */
+/* --- aliases
+ * -------------------------------------------------------------------------------------- */
 
 /* True when the CNAME at the current name is in the answer already: a loop. */
 static bool alias_is_known(const struct answer *answer)
@@ -259,8 +262,8 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 		return OUTCOME_DONE;
 
 	uint8_t *target = answer->targets[answer->alias_count];
-	int size = dns_name_replace_suffix(answer->name.wire, owner,
-					   dname->data + sizeof(uint16_t), target);
+	int size = dns_name_replace_suffix(answer->name.wire, owner, dname->data + sizeof(uint16_t),
+					   target);
 	if (size < 0) { /* RFC 6672 section 2.2 */
 		answer->rcode = DNS_RCODE_YXDOMAIN;
 		return OUTCOME_DONE;
@@ -276,7 +279,8 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 	return follow(answer, target);
 }
 
-/* --- finding -------------------------------------------------------------------------------------- */
+/* --- finding
+ * -------------------------------------------------------------------------------------- */
 
 /*
  * Walks from the apex down to the name, label by label, and stops where the zone's authority ends
@@ -331,8 +335,8 @@ static enum outcome put_node(struct answer *answer, const struct mirror_node *no
 {
 	uint16_t qtype = answer->query->qtype;
 	/* ANY gets one RRset: enough to say the name is there (RFC 8482 section 4.1). */
-	const struct mirror_rrset *rrset = qtype == DNS_TYPE_ANY ? mirror_first_rrset(node)
-								 : mirror_find_rrset(node, qtype);
+	const struct mirror_rrset *rrset =
+		qtype == DNS_TYPE_ANY ? mirror_first_rrset(node) : mirror_find_rrset(node, qtype);
 
 	if (rrset) {
 		put_answer(answer, rrset);
@@ -391,7 +395,8 @@ static enum outcome answer_name(struct answer *answer)
 	return OUTCOME_DONE;
 }
 
-/* --- additional ----------------------------------------------------------------------------------- */
+/* --- additional
+ * ----------------------------------------------------------------------------------- */
 
 /* Puts a target's addresses if this zone has them. False when there is no room for more. */
 static bool put_addresses(struct answer *answer, const struct additional *additional,
@@ -412,15 +417,16 @@ static bool put_addresses(struct answer *answer, const struct additional *additi
 	walk_zone(answer->mirror, additional->zone,
 		  name.count - dns_name_count_labels(additional->apex), &name, DNS_TYPE_A,
 		  additional->glue, &walk);
-	const struct mirror_node *node = walk.cut || walk.dname ? NULL
-								: walk_match(answer->mirror, &walk);
+	const struct mirror_node *node =
+		walk.cut || walk.dname ? NULL : walk_match(answer->mirror, &walk);
 	if (!node)
 		return true;
 	answer->addressed[answer->addressed_count++] = target;
 	static const uint16_t types[] = {DNS_TYPE_A, DNS_TYPE_AAAA};
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		const struct mirror_rrset *rrset = mirror_find_rrset(node, types[i]);
-		if (rrset && put_rrset(answer, DNS_SECTION_ADDITIONAL, target, rrset, rrset->ttl) < 0)
+		if (rrset &&
+		    put_rrset(answer, DNS_SECTION_ADDITIONAL, target, rrset, rrset->ttl) < 0)
 			return false;
 	}
 	return true;
@@ -456,7 +462,8 @@ static void put_additional(struct answer *answer)
 	}
 }
 
-/* --- driver --------------------------------------------------------------------------------------- */
+/* --- driver
+ * --------------------------------------------------------------------------------------- */
 
 static size_t answer_finish(struct answer *answer, uint16_t udp_payload)
 {
@@ -465,8 +472,8 @@ static size_t answer_finish(struct answer *answer, uint16_t udp_payload)
 	writer->capacity += EDNS_RESERVE;
 	if (dns_writer_put_edns(writer, answer->query, udp_payload, answer->rcode, answer->ede,
 				answer->ede_text) < 0)
-		dns_writer_put_edns(writer, answer->query, udp_payload, answer->rcode,
-				    DNS_EDE_NONE, NULL);
+		dns_writer_put_edns(writer, answer->query, udp_payload, answer->rcode, DNS_EDE_NONE,
+				    NULL);
 	return dns_writer_finish(writer, answer->flags, answer->rcode);
 }
 

@@ -9,8 +9,11 @@
 
 /* Discarded objects kept before the writer stops to wait for readers. */
 #define GARBAGE_MAX 65536
+/* Buckets of a hash table at least; a power of two. */
+#define TABLE_MIN 1024
 
-/* --- memory --------------------------------------------------------------------------------------- */
+/* --- memory
+ * --------------------------------------------------------------------------------------- */
 
 /* What one allocation really takes from glibc's heap: the usable octets and its size word. */
 static uint64_t memory_size(void *memory)
@@ -61,7 +64,54 @@ void mirror_empty_garbage(struct mirror *mirror)
 	*garbage = (struct mirror_garbage){0};
 }
 
-/* --- zones ---------------------------------------------------------------------------------------- */
+/* --- tables
+ * --------------------------------------------------------------------------------------- */
+
+/*
+ * The writer knows how many entries there are, so it sets the size itself: one bucket an entry, at
+ * least. (cds_lfht's own guesses take ten times that, or a tenth.)
+ */
+static void table_init(struct mirror_table *table)
+{
+	table->buckets = TABLE_MIN;
+	table->lfht = cds_lfht_new(TABLE_MIN, TABLE_MIN, 0, 0, NULL);
+	if (!table->lfht)
+		abort();
+}
+
+/* Outside read sections: growing and shrinking wait for readers. */
+static void table_grow(struct mirror_table *table)
+{
+	if (table->entries <= table->buckets)
+		return;
+	while (table->entries > table->buckets)
+		table->buckets *= 2;
+	cds_lfht_resize(table->lfht, table->buckets);
+}
+
+static void table_shrink(struct mirror_table *table)
+{
+	if (table->buckets == TABLE_MIN || table->entries > table->buckets / 8)
+		return;
+	while (table->buckets > TABLE_MIN && table->entries <= table->buckets / 4)
+		table->buckets /= 2;
+	cds_lfht_resize(table->lfht, table->buckets);
+}
+
+void mirror_table_add(struct mirror_table *table, unsigned long hash, struct cds_lfht_node *entry)
+{
+	cds_lfht_add(table->lfht, hash, entry);
+	table->entries++;
+}
+
+void mirror_table_remove(struct mirror_table *table, struct cds_lfht_node *entry)
+{
+	cds_lfht_del(table->lfht, entry);
+	table->entries--;
+}
+
+/* --- zones
+ * ---------------------------------------------------------------------------------------- */
 
 static unsigned long zone_hash(const struct mirror *mirror, const uint8_t *name, size_t size)
 {
@@ -89,7 +139,7 @@ static struct mirror_zone *zone_find(const struct mirror *mirror, const uint8_t 
 	struct zone_key key = {name, size};
 	struct cds_lfht_iter iter;
 
-	cds_lfht_lookup(mirror->zones, zone_hash(mirror, name, size), zone_match, &key, &iter);
+	cds_lfht_lookup(mirror->zones.lfht, zone_hash(mirror, name, size), zone_match, &key, &iter);
 	struct cds_lfht_node *entry = cds_lfht_iter_get_node(&iter);
 	return entry ? caa_container_of(entry, struct mirror_zone, entry) : NULL;
 }
@@ -117,7 +167,7 @@ static struct mirror_zone *zone_create(struct mirror *mirror, const uint8_t *ape
 	zone->apex = node_create_apex(mirror, zone);
 	atomic_fetch_add(&mirror->zones_unserved, 1);
 	atomic_fetch_add(&mirror->depths[zone->labels], 1);
-	cds_lfht_add(mirror->zones, zone_hash(mirror, zone->name, size), &zone->entry);
+	mirror_table_add(&mirror->zones, zone_hash(mirror, zone->name, size), &zone->entry);
 	return zone;
 }
 
@@ -133,7 +183,7 @@ static void zone_set_served(struct mirror *mirror, struct mirror_zone *zone, boo
 static void zone_remove(struct mirror *mirror, struct mirror_zone *zone)
 {
 	zone_set_served(mirror, zone, false);
-	cds_lfht_del(mirror->zones, &zone->entry);
+	mirror_table_remove(&mirror->zones, &zone->entry);
 	atomic_fetch_sub(&mirror->zones_unserved, 1);
 	atomic_fetch_sub(&mirror->depths[zone->labels], 1);
 	cds_list_del(&zone->touched);
@@ -188,20 +238,17 @@ static void zone_settle(struct mirror *mirror, struct mirror_zone *zone, bool co
 			zone->complete && mirror_find_rrset(zone->apex, DNS_TYPE_SOA));
 }
 
-/* --- batches -------------------------------------------------------------------------------------- */
+/* --- batches
+ * -------------------------------------------------------------------------------------- */
 
 struct mirror *mirror_create(void)
 {
 	struct mirror *mirror = calloc(1, sizeof(*mirror));
-	const int flags = CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING;
 
-	if (!mirror)
+	if (!mirror || getrandom(&mirror->seed, sizeof(mirror->seed), 0) != sizeof(mirror->seed))
 		abort();
-	mirror->edges = cds_lfht_new(1024, 1024, 0, flags, NULL);
-	mirror->zones = cds_lfht_new(64, 64, 0, flags, NULL);
-	if (!mirror->edges || !mirror->zones ||
-	    getrandom(&mirror->seed, sizeof(mirror->seed), 0) != sizeof(mirror->seed))
-		abort();
+	table_init(&mirror->edges);
+	table_init(&mirror->zones);
 	CDS_INIT_LIST_HEAD(&mirror->touched);
 	return mirror;
 }
@@ -213,7 +260,8 @@ static void mirror_remove_zones(struct mirror *mirror, bool all)
 	struct mirror_zone *zone;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(mirror->zones, &iter, zone, entry) {
+	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry)
+	{
 		if (all || !zone->replaced)
 			zone_remove(mirror, zone);
 	}
@@ -226,8 +274,8 @@ void mirror_destroy(struct mirror *mirror)
 		return;
 	mirror_remove_zones(mirror, true);
 	mirror_empty_garbage(mirror);
-	cds_lfht_destroy(mirror->edges, NULL);
-	cds_lfht_destroy(mirror->zones, NULL);
+	cds_lfht_destroy(mirror->edges.lfht, NULL);
+	cds_lfht_destroy(mirror->zones.lfht, NULL);
 	free(mirror);
 }
 
@@ -247,6 +295,7 @@ void mirror_put_zone(struct mirror *mirror, const uint8_t *apex)
 	zone->replaced = true;
 	zone_touch(mirror, zone);
 	rcu_read_unlock();
+	table_grow(&mirror->zones);
 }
 
 void mirror_remove_zone(struct mirror *mirror, const uint8_t *apex)
@@ -297,6 +346,7 @@ int mirror_put_name(struct mirror *mirror, const uint8_t *apex, const uint8_t *o
 		node_insert(mirror, zone, owner, block);
 out:
 	rcu_read_unlock();
+	table_grow(&mirror->edges);
 	if (mirror->garbage.count >= GARBAGE_MAX)
 		mirror_empty_garbage(mirror);
 	return status;
@@ -312,6 +362,10 @@ static void mirror_end_batch(struct mirror *mirror, bool commit)
 	cds_list_for_each_entry_safe(zone, next, &mirror->touched, touched)
 		zone_settle(mirror, zone, commit);
 	mirror_empty_garbage(mirror);
+	table_shrink(&mirror->edges);
+	table_shrink(&mirror->zones);
+	atomic_store(&mirror->table_bytes, sizeof(struct cds_lfht_node) *
+						   (mirror->edges.buckets + mirror->zones.buckets));
 	if (commit && mirror->full)
 		atomic_store(&mirror->loaded, true);
 	mirror->full = false;
@@ -327,7 +381,8 @@ void mirror_write_abort(struct mirror *mirror)
 	mirror_end_batch(mirror, false);
 }
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading
+ * -------------------------------------------------------------------------------------- */
 
 void mirror_reader_register(void)
 {
@@ -376,14 +431,11 @@ const struct mirror_node *mirror_zone_apex(const struct mirror_zone *zone)
 
 void mirror_read_stats(const struct mirror *mirror, struct mirror_stats *out)
 {
-	/* cds_lfht keeps up to two 16-octet buckets an entry. */
-	uint64_t names = atomic_load(&mirror->names);
-
 	out->zones = atomic_load(&mirror->zones_served);
 	out->zones_no_soa = atomic_load(&mirror->zones_unserved);
-	out->names = names;
+	out->names = atomic_load(&mirror->names);
 	out->records = atomic_load(&mirror->records);
-	out->bytes = atomic_load(&mirror->bytes) + names * 32;
+	out->bytes = atomic_load(&mirror->bytes) + atomic_load(&mirror->table_bytes);
 }
 
 bool mirror_is_loaded(const struct mirror *mirror)

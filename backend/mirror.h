@@ -59,7 +59,8 @@ struct mirror *mirror_create(void);
 /* No reader may be left. */
 void mirror_destroy(struct mirror *mirror);
 
-/* --- writing: one thread at a time, itself registered as a reader ------------------------------ */
+/* --- writing: one thread at a time, itself registered as a reader ------------------------------
+ */
 
 /*
  * Begins a batch. With `full`, zones and names not put before the commit are removed by it.
@@ -93,7 +94,8 @@ void mirror_write_commit(struct mirror *mirror);
  */
 void mirror_write_abort(struct mirror *mirror);
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading -----------------------------------------------------------------------------------
+ */
 
 /* Around a thread's life as a reader. */
 void mirror_reader_register(void);

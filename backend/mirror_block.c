@@ -117,7 +117,8 @@ static uint32_t records_data_size(const struct block_record *records, size_t cou
 	return (uint32_t)size;
 }
 
-static void rrset_write(struct mirror_rrset *rrset, const struct block_record *records, size_t count)
+static void rrset_write(struct mirror_rrset *rrset, const struct block_record *records,
+			size_t count)
 {
 	uint8_t *data = rrset->data;
 
@@ -219,7 +220,8 @@ const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, ui
 	return NULL;
 }
 
-/* --- reading (mirror.h) --------------------------------------------------------------------------- */
+/* --- reading (mirror.h)
+ * --------------------------------------------------------------------------- */
 
 const struct mirror_rrset *mirror_find_rrset(const struct mirror_node *node, uint16_t type)
 {

@@ -18,26 +18,26 @@
 
 /* All RRsets of a node, in type order, in one allocation. Never changed once it is published. */
 struct mirror_block {
-	uint32_t size;   /* octets of `rrsets` */
-	uint16_t count;  /* RRsets */
-	uint16_t flags;  /* MIRROR_NODE_HAS_DATA, _NS, _DNAME, _CNAME */
+	uint32_t size;    /* octets of `rrsets` */
+	uint16_t count;   /* RRsets */
+	uint16_t flags;   /* MIRROR_NODE_HAS_DATA, _NS, _DNAME, _CNAME */
 	uint8_t rrsets[]; /* struct mirror_rrset, each padded to a multiple of four octets */
 };
 
 /* An owner name or an empty non-terminal. Owned by its zone's list; readers come by the table. */
 struct mirror_node {
-	struct cds_lfht_node edge; /* in mirror.edges, by (parent, label) */
-	struct cds_list_head of_zone; /* writer only */
-	struct mirror_node *parent;   /* NULL at an apex */
+	struct cds_lfht_node edge;            /* in mirror.edges, by (parent, label) */
+	struct cds_list_head of_zone;         /* writer only */
+	struct mirror_node *parent;           /* NULL at an apex */
 	_Atomic(struct mirror_block *) block; /* NULL: an empty non-terminal */
-	uint32_t children;            /* writer only */
-	uint16_t generation;          /* writer only: of the zone when it was last put */
-	atomic_bool has_wildcard;     /* a child "*" may exist: a look is worth while */
-	uint8_t label[];              /* length octet and octets, lower case; empty at an apex */
+	uint32_t children;                    /* writer only */
+	uint16_t generation;                  /* writer only: of the zone when it was last put */
+	atomic_bool has_wildcard;             /* a child "*" may exist: a look is worth while */
+	uint8_t label[]; /* length octet and octets, lower case; empty at an apex */
 };
 
 struct mirror_zone {
-	struct cds_lfht_node entry; /* in mirror.zones, by apex */
+	struct cds_lfht_node entry;   /* in mirror.zones, by apex */
 	struct cds_list_head touched; /* in mirror.touched during a batch, else empty */
 	struct mirror_node *apex;
 	struct cds_list_head nodes; /* all of them, the apex too; writer only */
@@ -45,9 +45,9 @@ struct mirror_zone {
 	bool complete;              /* a batch that named all of it has been committed */
 	bool replaced;              /* put in this batch: sweep at its commit */
 	atomic_bool served;
-	uint8_t labels;     /* of the apex */
-	uint8_t apex_size;  /* octets of `name` */
-	uint8_t name[];     /* the apex in wire format, lower case */
+	uint8_t labels;    /* of the apex */
+	uint8_t apex_size; /* octets of `name` */
+	uint8_t name[];    /* the apex in wire format, lower case */
 };
 
 /* What was unlinked and must outlive the readers of now. */
@@ -57,9 +57,16 @@ struct mirror_garbage {
 	size_t capacity;
 };
 
+/* A hash table and what the writer knows of it. */
+struct mirror_table {
+	struct cds_lfht *lfht;
+	unsigned long buckets;
+	unsigned long entries;
+};
+
 struct mirror {
-	struct cds_lfht *edges;
-	struct cds_lfht *zones;
+	struct mirror_table edges;
+	struct mirror_table zones;
 	uint64_t seed; /* of the edge and zone hashes: nobody can prepare collisions */
 	/* How many zones have an apex of so many labels: most suffixes need no look-up at all. */
 	_Atomic uint32_t depths[DNS_LABELS_MAX + 1];
@@ -72,9 +79,11 @@ struct mirror {
 	_Atomic uint64_t names;
 	_Atomic uint64_t records;
 	_Atomic uint64_t bytes;
+	_Atomic uint64_t table_bytes;
 };
 
-/* --- memory: counted, never NULL ---------------------------------------------------------------- */
+/* --- memory: counted, never NULL ----------------------------------------------------------------
+ */
 
 void *mirror_allocate(struct mirror *mirror, size_t size);
 void mirror_free(struct mirror *mirror, void *memory);
@@ -83,7 +92,14 @@ void mirror_discard(struct mirror *mirror, void *memory);
 /* Waits for the readers of now, then frees what was discarded. */
 void mirror_empty_garbage(struct mirror *mirror);
 
-/* --- blocks --------------------------------------------------------------------------------------- */
+/* --- tables: the writer's, inside a read section
+ * -------------------------------------------------- */
+
+void mirror_table_add(struct mirror_table *table, unsigned long hash, struct cds_lfht_node *entry);
+void mirror_table_remove(struct mirror_table *table, struct cds_lfht_node *entry);
+
+/* --- blocks
+ * --------------------------------------------------------------------------------------- */
 
 /*
  * Builds a block from RRsets in any order; RRsets of one type become one, equal records count once,
@@ -96,7 +112,8 @@ bool block_equal(const struct mirror_block *a, const struct mirror_block *b);
 uint64_t block_count_records(const struct mirror_block *block);
 const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type);
 
-/* --- nodes ---------------------------------------------------------------------------------------- */
+/* --- nodes
+ * ---------------------------------------------------------------------------------------- */
 
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
 /* The node of `owner`, a wire name within the zone, or NULL. Writer. */

@@ -41,7 +41,8 @@ static int edge_match(struct cds_lfht_node *entry, const void *key_pointer)
 	const struct edge_key *key = key_pointer;
 	const struct mirror_node *node = caa_container_of(entry, struct mirror_node, edge);
 
-	return node->parent == key->parent && memcmp(node->label, key->label, 1u + *key->label) == 0;
+	return node->parent == key->parent &&
+	       memcmp(node->label, key->label, 1u + *key->label) == 0;
 }
 
 static struct mirror_node *edge_find(const struct mirror *mirror, const struct mirror_node *parent,
@@ -50,7 +51,7 @@ static struct mirror_node *edge_find(const struct mirror *mirror, const struct m
 	struct edge_key key = {parent, label};
 	struct cds_lfht_iter iter;
 
-	cds_lfht_lookup(mirror->edges, edge_hash(mirror, &key), edge_match, &key, &iter);
+	cds_lfht_lookup(mirror->edges.lfht, edge_hash(mirror, &key), edge_match, &key, &iter);
 	struct cds_lfht_node *entry = cds_lfht_iter_get_node(&iter);
 	return entry ? caa_container_of(entry, struct mirror_node, edge) : NULL;
 }
@@ -65,7 +66,8 @@ const struct mirror_node *mirror_find_child(const struct mirror *mirror,
 	return edge_find(mirror, node, lower);
 }
 
-/* --- the writer ----------------------------------------------------------------------------------- */
+/* --- the writer
+ * ----------------------------------------------------------------------------------- */
 
 /* A new node, not reachable yet, on its zone's list. `label` in lower case, NULL for the apex. */
 static struct mirror_node *node_create(struct mirror *mirror, struct mirror_zone *zone,
@@ -129,7 +131,7 @@ static void node_link(struct mirror *mirror, struct mirror_node *node)
 	struct edge_key key = {node->parent, node->label};
 
 	node->parent->children++;
-	cds_lfht_add(mirror->edges, edge_hash(mirror, &key), &node->edge);
+	mirror_table_add(&mirror->edges, edge_hash(mirror, &key), &node->edge);
 	if (memcmp(node->label, wildcard_label, sizeof(wildcard_label)) == 0)
 		atomic_store_explicit(&node->parent->has_wildcard, true, memory_order_release);
 }
@@ -193,7 +195,7 @@ static void node_unlink(struct mirror *mirror, struct mirror_node *node)
 	if (memcmp(node->label, wildcard_label, sizeof(wildcard_label)) == 0)
 		atomic_store_explicit(&node->parent->has_wildcard, false, memory_order_release);
 	node->parent->children--;
-	cds_lfht_del(mirror->edges, &node->edge);
+	mirror_table_remove(&mirror->edges, &node->edge);
 }
 
 void node_clear(struct mirror *mirror, struct mirror_node *node)
@@ -225,9 +227,10 @@ void node_remove_all(struct mirror *mirror, struct mirror_zone *zone)
 	struct mirror_node *node;
 	struct mirror_node *next;
 
-	cds_list_for_each_entry_safe(node, next, &zone->nodes, of_zone) {
+	cds_list_for_each_entry_safe(node, next, &zone->nodes, of_zone)
+	{
 		if (node->parent)
-			cds_lfht_del(mirror->edges, &node->edge);
+			mirror_table_remove(&mirror->edges, &node->edge);
 		node_discard(mirror, node);
 	}
 }
