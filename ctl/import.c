@@ -49,9 +49,8 @@ struct import {
 	struct rrlist list; /* of the file at hand */
 };
 
-static void import_warn(void *ctx, const char *line)
+static void import_warn(struct import *import, const char *line)
 {
-	struct import *import = ctx;
 	if (import->warning_count < WARNINGS_MAX)
 		import->warnings[import->warning_count] = strdup(line);
 	import->warning_count++;
@@ -239,7 +238,6 @@ static int import_file(struct import *import, const char *path)
 	const struct zonefile_sink sink = {
 		.ctx = import,
 		.record = import_add_record,
-		.warning = import_warn,
 	};
 	char error[ZONEFILE_ERROR_MAX + 512];
 	struct rr soa = {0};

@@ -47,6 +47,28 @@ static void edit_note_unreadable(void *ctx, const struct storage_name *name,
 		edit->unreadable++;
 }
 
+/*
+ * Outside of quotes these have a meaning in a master file, where a comment or a line ends there; in
+ * an argument they can only be text that somebody forgot to quote, and must not be lost silently.
+ */
+static int edit_check_quoting(const struct edit *edit, const char *data)
+{
+	bool quoted = false;
+	for (const char *p = data; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			p++;
+		} else if (*p == '"') {
+			quoted = !quoted;
+		} else if (!quoted && strchr(";()\n", *p)) {
+			text_fail("godwitctl: %s data \"%.300s\": put text with \"%c\" in it into "
+				  "double quotes, inside those of the shell",
+				  edit->type_text, data, *p);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 /* Reads NAME TYPE DATA... into `name`, `type` and `given`. */
 static int edit_read_words(struct edit *edit, char **words, size_t count)
 {
@@ -63,6 +85,8 @@ static int edit_read_words(struct edit *edit, char **words, size_t count)
 	edit->type = (uint16_t)type;
 	dns_type_to_text(edit->type, edit->type_text);
 	for (size_t i = 2; i < count; i++) {
+		if (edit_check_quoting(edit, words[i]))
+			return -1;
 		int size = dns_rdata_from_text(edit->type, words[i], NULL, edit->rdata,
 					       sizeof(edit->rdata), reason, sizeof(reason));
 		if (size < 0) {

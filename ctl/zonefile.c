@@ -92,34 +92,16 @@ static int zonefile_fail(struct zonefile *reader, const struct source *source, c
 	return -1;
 }
 
-static void zonefile_warn(struct zonefile *reader, const struct source *source, const char *message,
-			  const char *name)
-{
-	char line[ZONEFILE_ERROR_MAX + DNS_NAME_TEXT_MAX];
-	if (!reader->sink->warning)
-		return;
-	snprintf(line, sizeof(line), "%s:%u: warning: %s%s", source->path, source->line, message,
-		 name);
-	reader->sink->warning(reader->sink->ctx, line);
-}
-
 /* A relative name was met and nothing says what it is relative to: finds out or fails. */
 static int zonefile_find_origin(struct zonefile *reader, const struct source *source)
 {
-	char text[DNS_NAME_TEXT_MAX];
-	if (reader->has_apex) {
+	if (reader->has_apex)
 		memcpy(reader->origin, reader->apex, dns_name_size(reader->apex));
-		reader->has_origin = true;
-		return 0;
-	}
-	if (!origin_from_path(reader->path, reader->origin))
+	else if (!origin_from_path(reader->path, reader->origin))
 		return zonefile_fail(reader, source,
 				     "a relative name, and nothing says to what: begin the file "
 				     "with $ORIGIN or give --origin");
 	reader->has_origin = true;
-	dns_name_to_text(reader->origin, text);
-	zonefile_warn(reader, source,
-		      "no $ORIGIN: names are taken as relative to the file's name, ", text);
 	return 0;
 }
 

@@ -39,8 +39,6 @@ struct zonefile_sink {
 	/* Receives each record. Other than 0 ends the read; say why in `error`, without a place. */
 	int (*record)(void *ctx, const struct zonefile_record *record, char *error,
 		      size_t error_size);
-	/* Receives what is odd but no error, one line with file and line. May be NULL. */
-	void (*warning)(void *ctx, const char *line);
 };
 
 /*
