@@ -1,0 +1,300 @@
+/*
+ * From frontend.yaml to struct frontend_config: defaults for what is absent, and the checks that a
+ * schema cannot make. libcyaml reads the file into struct file_config (config_schema.h); the
+ * functions here carry one block each over and say what is wrong with it.
+ */
+#include "frontend/config.h"
+
+#include "common/config.h"
+#include "dns/protocol.h"
+#include "frontend/config_schema.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_LISTEN "127.0.0.1:5300"
+#define DEFAULT_BACKEND "127.0.0.1:8053"
+#define DEFAULT_ADMIN "127.0.0.1:9153"
+#define TLS_MESSAGE "TLS is not in this version"
+#define WORKERS_MAX 1024
+
+/* What a check needs to say where it failed. */
+struct check {
+	const char *path;
+	char *error;
+	size_t error_size;
+};
+
+#define FAIL(check, key, ...)                                                                      \
+	(config_error((check)->error, (check)->error_size, (check)->path, key, __VA_ARGS__), -1)
+
+/* One CPU, one worker: those this process may run on. */
+static unsigned int config_count_cpus(void)
+{
+	cpu_set_t cpus;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+		return 1;
+	return (unsigned int)CPU_COUNT(&cpus);
+}
+
+/* A number of the file, or `fallback` when it is not there, if it is within bounds. */
+static int config_number(struct check *check, const char *key, const int64_t *value,
+			 int64_t fallback, int64_t low, int64_t high, int64_t *out)
+{
+	*out = value ? *value : fallback;
+	if (*out < low || *out > high)
+		return FAIL(check, key, "%lld is not between %lld and %lld", (long long)*out,
+			    (long long)low, (long long)high);
+	return 0;
+}
+
+static int config_address(struct check *check, const char *key, const char *text,
+			  struct address *out)
+{
+	char reason[200];
+	if (address_parse(text, out, reason, sizeof(reason)) != 0)
+		return FAIL(check, key, "%s: %s", text, reason);
+	return 0;
+}
+
+static bool config_same_address(const struct address *a, const struct address *b)
+{
+	return a->kind == b->kind && a->port == b->port && strcmp(a->host, b->host) == 0;
+}
+
+static int config_check_listen(struct check *check, const struct frontend_config *config, size_t at,
+			       const char *text)
+{
+	const struct frontend_listen *listen = &config->listen[at];
+	char key[64];
+	snprintf(key, sizeof(key), "listen[%zu].protocols", at);
+	if (listen->protocols & (FRONTEND_PROTOCOL_TLS | FRONTEND_PROTOCOL_HTTPS))
+		return FAIL(check, key, TLS_MESSAGE);
+	snprintf(key, sizeof(key), "listen[%zu].address", at);
+	if (listen->address.kind != ADDRESS_IP)
+		return FAIL(check, key, "%s: give an IP address and a port", text);
+	if (listen->address.port == 0)
+		return FAIL(check, key, "%s: port 0 cannot be asked", text);
+	for (size_t i = 0; i < at; i++)
+		if (config_same_address(&config->listen[i].address, &listen->address) &&
+		    (config->listen[i].protocols & listen->protocols))
+			return FAIL(check, key, "%s: listed twice", text);
+	return 0;
+}
+
+static int config_take_listen(struct check *check, const struct file_config *file,
+			      struct frontend_config *config)
+{
+	static const unsigned int both = FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_TCP;
+	static const struct file_listen fallback = {(char *)(uintptr_t)DEFAULT_LISTEN, both};
+	const struct file_listen *source = file->listen_count ? file->listen : &fallback;
+	size_t count = file->listen_count ? file->listen_count : 1;
+	config->listen = calloc(count, sizeof(config->listen[0]));
+	if (!config->listen)
+		return FAIL(check, "listen", "out of memory");
+	for (size_t i = 0; i < count; i++) {
+		char key[64];
+		snprintf(key, sizeof(key), "listen[%zu].address", i);
+		struct frontend_listen *listen = &config->listen[i];
+		listen->protocols = source[i].protocols ? source[i].protocols : both;
+		if (config_address(check, key, source[i].address, &listen->address) != 0 ||
+		    config_check_listen(check, config, i, source[i].address) != 0)
+			return -1;
+		config->listen_count++;
+	}
+	return 0;
+}
+
+static int config_take_backends(struct check *check, const struct file_route *source, size_t at,
+				struct frontend_route *route)
+{
+	route->backends = calloc(source->backends_count, sizeof(route->backends[0]));
+	if (!route->backends)
+		return FAIL(check, "routes", "out of memory");
+	for (size_t i = 0; i < source->backends_count; i++) {
+		char key[64];
+		snprintf(key, sizeof(key), "routes[%zu].backends[%zu]", at, i);
+		struct frontend_backend *backend = &route->backends[i];
+		const char *text = source->backends[i];
+		if (config_address(check, key, text, &backend->address) != 0)
+			return -1;
+		if (backend->address.kind != ADDRESS_UNIX && backend->address.port == 0)
+			return FAIL(check, key, "%s: port 0 cannot be asked", text);
+		for (size_t j = 0; j < i; j++)
+			if (config_same_address(&route->backends[j].address, &backend->address))
+				return FAIL(check, key, "%s: listed twice", text);
+		snprintf(backend->text, sizeof(backend->text), "%s", text);
+		route->backend_count++;
+	}
+	return 0;
+}
+
+static int config_take_route(struct check *check, const struct file_route *source, size_t at,
+			     struct frontend_config *config)
+{
+	struct frontend_route *route = &config->routes[at];
+	char key[64];
+	snprintf(key, sizeof(key), "routes[%zu].zone", at);
+	int size = dns_name_from_text(source->zone, strlen(source->zone), NULL, route->zone);
+	if (size < 0)
+		return FAIL(check, key, "%s: %s", source->zone, dns_error_text(size));
+	for (size_t i = 0; i < at; i++)
+		if (dns_name_equal(config->routes[i].zone, route->zone))
+			return FAIL(check, key, "%s: listed twice", source->zone);
+	snprintf(key, sizeof(key), "routes[%zu].tls", at);
+	if (source->tls)
+		return FAIL(check, key, TLS_MESSAGE);
+	return config_take_backends(check, source, at, route);
+}
+
+static int config_take_routes(struct check *check, const struct file_config *file,
+			      struct frontend_config *config)
+{
+	static char *const backends[] = {(char *)(uintptr_t)DEFAULT_BACKEND};
+	struct file_route fallback = {
+		.zone = (char *)(uintptr_t) ".",
+		.backends = (char **)(uintptr_t)backends,
+		.backends_count = 1,
+	};
+	const struct file_route *source = file->routes_count ? file->routes : &fallback;
+	size_t count = file->routes_count ? file->routes_count : 1;
+	config->routes = calloc(count, sizeof(config->routes[0]));
+	if (!config->routes)
+		return FAIL(check, "routes", "out of memory");
+	config->route_count = count;
+	for (size_t i = 0; i < count; i++)
+		if (config_take_route(check, &source[i], i, config) != 0)
+			return -1;
+	return 0;
+}
+
+static int config_take_cache(struct check *check, const struct file_config *file,
+			     struct frontend_config *config)
+{
+	static const struct file_cache nothing;
+	const struct file_cache *source = file->cache ? file->cache : &nothing;
+	int64_t size_mb;
+	int64_t stale_s;
+	if (config_number(check, "cache.size_mb", source->size_mb, 64, 0, 1 << 20, &size_mb) != 0 ||
+	    config_number(check, "cache.serve_stale_s", source->serve_stale_s, 86400, 0, 31536000,
+			  &stale_s) != 0)
+		return -1;
+	config->cache_size_mb = (unsigned int)size_mb;
+	config->cache_serve_stale_s = (unsigned int)stale_s;
+	return 0;
+}
+
+static int config_take_limits(struct check *check, const struct file_config *file,
+			      struct frontend_config *config)
+{
+	static const struct file_limits nothing;
+	const struct file_limits *source = file->limits ? file->limits : &nothing;
+	int64_t payload;
+	int64_t connections;
+	int64_t idle_s;
+	int64_t timeout_ms;
+	if (config_number(check, "limits.udp_payload", source->udp_payload, 1232,
+			  DNS_UDP_PAYLOAD_MIN, 4096, &payload) != 0 ||
+	    config_number(check, "limits.tcp_connections", source->tcp_connections, 4096, 1,
+			  1000000, &connections) != 0 ||
+	    config_number(check, "limits.tcp_idle_s", source->tcp_idle_s, 10, 1, 3600, &idle_s) !=
+		    0 ||
+	    config_number(check, "limits.query_timeout_ms", source->query_timeout_ms, 2000, 50,
+			  60000, &timeout_ms) != 0)
+		return -1;
+	config->limits = (struct frontend_limits){
+		.udp_payload = (uint16_t)payload,
+		.tcp_connections = (unsigned int)connections,
+		.tcp_idle_s = (int)idle_s,
+		.query_timeout_ms = (int)timeout_ms,
+	};
+	return 0;
+}
+
+static int config_take_rest(struct check *check, const struct file_config *file,
+			    struct frontend_config *config)
+{
+	if (file->tls)
+		return FAIL(check, "tls", TLS_MESSAGE);
+	int64_t workers;
+	if (config_number(check, "workers", file->workers, 0, 0, WORKERS_MAX, &workers) != 0)
+		return -1;
+	config->workers = workers ? (unsigned int)workers : config_count_cpus();
+	const char *admin = file->admin ? file->admin : DEFAULT_ADMIN;
+	struct address parsed;
+	if (config_address(check, "admin", admin, &parsed) != 0)
+		return -1;
+	if (parsed.kind != ADDRESS_IP)
+		return FAIL(check, "admin", "%s: give an IP address and a port", admin);
+	snprintf(config->admin, sizeof(config->admin), "%s", admin);
+	static const struct file_log nothing;
+	const struct file_log *log = file->log ? file->log : &nothing;
+	config->log = (struct frontend_log){
+		.level = log->level ? (enum log_level) * log->level : LOG_LEVEL_INFO,
+		.format = log->format ? (enum log_format) * log->format : LOG_FORMAT_LOGFMT,
+		.queries = log->queries ? (enum frontend_query_log) * log->queries
+					: FRONTEND_QUERY_LOG_NONE,
+	};
+	return 0;
+}
+
+struct frontend_config *frontend_config_load(const char *path, char *error, size_t error_size)
+{
+	static const struct file_config nothing;
+	struct check check = {path ? path : "defaults", error, error_size};
+	void *loaded = NULL;
+	struct frontend_config *config = NULL;
+	int result = -1;
+	if (path && config_load(path, &frontend_config_schema, &loaded, error, error_size) != 0)
+		return NULL;
+	const struct file_config *file = loaded ? loaded : &nothing;
+	config = calloc(1, sizeof(*config));
+	if (!config) {
+		snprintf(error, error_size, "%s: out of memory", check.path);
+		goto done;
+	}
+	if (config_take_listen(&check, file, config) == 0 &&
+	    config_take_routes(&check, file, config) == 0 &&
+	    config_take_cache(&check, file, config) == 0 &&
+	    config_take_limits(&check, file, config) == 0)
+		result = config_take_rest(&check, file, config);
+done:
+	if (loaded)
+		config_free(&frontend_config_schema, loaded);
+	if (result != 0) {
+		frontend_config_free(config);
+		config = NULL;
+	}
+	return config;
+}
+
+void frontend_config_free(struct frontend_config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->route_count; i++)
+		free(config->routes[i].backends);
+	free(config->routes);
+	free(config->listen);
+	free(config);
+}
+
+bool frontend_config_is_reloadable(const struct frontend_config *a, const struct frontend_config *b)
+{
+	if (a->listen_count != b->listen_count || a->workers != b->workers ||
+	    strcmp(a->admin, b->admin) != 0 || a->log.queries != b->log.queries ||
+	    a->cache_size_mb != b->cache_size_mb ||
+	    a->cache_serve_stale_s != b->cache_serve_stale_s ||
+	    a->limits.udp_payload != b->limits.udp_payload ||
+	    a->limits.tcp_connections != b->limits.tcp_connections ||
+	    a->limits.tcp_idle_s != b->limits.tcp_idle_s ||
+	    a->limits.query_timeout_ms != b->limits.query_timeout_ms)
+		return false;
+	for (size_t i = 0; i < a->listen_count; i++)
+		if (!config_same_address(&a->listen[i].address, &b->listen[i].address) ||
+		    a->listen[i].protocols != b->listen[i].protocols)
+			return false;
+	return true;
+}

@@ -1,0 +1,128 @@
+/* The libcyaml schema of frontend.yaml. */
+#include "frontend/config_schema.h"
+
+#include "common/log.h"
+#include "frontend/config.h"
+
+#define OPTIONAL CYAML_FLAG_OPTIONAL
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static const cyaml_schema_value_t text_schema = {
+	CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char, 1, ADDRESS_TEXT_MAX),
+};
+
+static const cyaml_strval_t protocol_names[] = {
+	{"udp", FRONTEND_PROTOCOL_UDP},
+	{"tcp", FRONTEND_PROTOCOL_TCP},
+	{"tls", FRONTEND_PROTOCOL_TLS},
+	{"https", FRONTEND_PROTOCOL_HTTPS},
+};
+
+static const cyaml_schema_field_t listen_fields[] = {
+	CYAML_FIELD_STRING_PTR("address", CYAML_FLAG_POINTER, struct file_listen, address, 1,
+			       ADDRESS_TEXT_MAX),
+	CYAML_FIELD_FLAGS("protocols", CYAML_FLAG_STRICT | OPTIONAL, struct file_listen, protocols,
+			  protocol_names, COUNT(protocol_names)),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t listen_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_listen, listen_fields),
+};
+
+static const cyaml_schema_field_t tls_fields[] = {
+	CYAML_FIELD_STRING_PTR("certificate", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls,
+			       certificate, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls, key, 0,
+			       CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("ca", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls, ca, 0,
+			       CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("server_name", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls,
+			       server_name, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t route_fields[] = {
+	CYAML_FIELD_STRING_PTR("zone", CYAML_FLAG_POINTER, struct file_route, zone, 1,
+			       DNS_NAME_TEXT_MAX),
+	CYAML_FIELD_SEQUENCE("backends", CYAML_FLAG_POINTER, struct file_route, backends,
+			     &text_schema, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | OPTIONAL, struct file_route, tls,
+				tls_fields),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t route_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_route, route_fields),
+};
+
+static const cyaml_schema_field_t cache_fields[] = {
+	CYAML_FIELD_INT_PTR("size_mb", CYAML_FLAG_POINTER | OPTIONAL, struct file_cache, size_mb),
+	CYAML_FIELD_INT_PTR("serve_stale_s", CYAML_FLAG_POINTER | OPTIONAL, struct file_cache,
+			    serve_stale_s),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t limits_fields[] = {
+	CYAML_FIELD_INT_PTR("udp_payload", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    udp_payload),
+	CYAML_FIELD_INT_PTR("tcp_connections", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    tcp_connections),
+	CYAML_FIELD_INT_PTR("tcp_idle_s", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    tcp_idle_s),
+	CYAML_FIELD_INT_PTR("query_timeout_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    query_timeout_ms),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_strval_t level_names[] = {
+	{"error", LOG_LEVEL_ERROR},
+	{"warning", LOG_LEVEL_WARNING},
+	{"info", LOG_LEVEL_INFO},
+	{"debug", LOG_LEVEL_DEBUG},
+};
+
+static const cyaml_strval_t format_names[] = {
+	{"logfmt", LOG_FORMAT_LOGFMT},
+	{"json", LOG_FORMAT_JSON},
+};
+
+static const cyaml_strval_t query_log_names[] = {
+	{"none", FRONTEND_QUERY_LOG_NONE},
+	{"errors", FRONTEND_QUERY_LOG_ERRORS},
+	{"all", FRONTEND_QUERY_LOG_ALL},
+};
+
+/* As common/config.h's config_log_fields, and `queries`. */
+static const cyaml_schema_field_t log_fields[] = {
+	CYAML_FIELD_ENUM_PTR("level", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
+			     struct file_log, level, level_names, COUNT(level_names)),
+	CYAML_FIELD_ENUM_PTR("format", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
+			     struct file_log, format, format_names, COUNT(format_names)),
+	CYAML_FIELD_ENUM_PTR("queries", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
+			     struct file_log, queries, query_log_names, COUNT(query_log_names)),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t config_fields[] = {
+	CYAML_FIELD_SEQUENCE("listen", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, listen,
+			     &listen_schema, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_INT_PTR("workers", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, workers),
+	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, tls,
+				tls_fields),
+	CYAML_FIELD_SEQUENCE("routes", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, routes,
+			     &route_schema, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_MAPPING_PTR("cache", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, cache,
+				cache_fields),
+	CYAML_FIELD_MAPPING_PTR("limits", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, limits,
+				limits_fields),
+	CYAML_FIELD_STRING_PTR("admin", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, admin, 1,
+			       ADDRESS_TEXT_MAX),
+	CYAML_FIELD_MAPPING_PTR("log", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, log,
+				log_fields),
+	CYAML_FIELD_END,
+};
+
+const cyaml_schema_value_t frontend_config_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct file_config, config_fields),
+};
