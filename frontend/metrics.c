@@ -1,0 +1,89 @@
+/* The table of the front end's counters. */
+#include "frontend/metrics.h"
+
+#include "dns/protocol.h"
+
+#define QUERIES(protocol)                                                                          \
+	{                                                                                          \
+		"godwit_frontend_queries_total", "protocol=\"" protocol "\"",                      \
+			"Messages received from clients.", METRIC_COUNTER                          \
+	}
+#define REPLIES(rcode)                                                                             \
+	{                                                                                          \
+		"godwit_frontend_replies_total", "rcode=\"" rcode "\"",                            \
+			"Replies sent to clients.", METRIC_COUNTER                                 \
+	}
+#define DROPS(reason)                                                                              \
+	{                                                                                          \
+		"godwit_frontend_drops_total", "reason=\"" reason "\"",                            \
+			"Messages that got no reply.", METRIC_COUNTER                              \
+	}
+#define TCP(event)                                                                                 \
+	{                                                                                          \
+		"godwit_frontend_tcp_connections_total", "event=\"" event "\"",                    \
+			"TCP connections opened, and those the server closed or refused, by "      \
+			"cause.",                                                                  \
+			METRIC_COUNTER                                                             \
+	}
+#define FAILED(cause)                                                                              \
+	{                                                                                          \
+		"godwit_frontend_unanswered_total", "cause=\"" cause "\"",                         \
+			"Queries answered SERVFAIL because no backend answered them.",             \
+			METRIC_COUNTER                                                             \
+	}
+
+/* clang-format off */
+const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
+	[FRONTEND_QUERIES_UDP] = QUERIES("udp"),
+	[FRONTEND_QUERIES_TCP] = QUERIES("tcp"),
+	[FRONTEND_REPLIES_NOERROR] = REPLIES("NOERROR"),
+	[FRONTEND_REPLIES_FORMERR] = REPLIES("FORMERR"),
+	[FRONTEND_REPLIES_SERVFAIL] = REPLIES("SERVFAIL"),
+	[FRONTEND_REPLIES_NXDOMAIN] = REPLIES("NXDOMAIN"),
+	[FRONTEND_REPLIES_NOTIMP] = REPLIES("NOTIMP"),
+	[FRONTEND_REPLIES_REFUSED] = REPLIES("REFUSED"),
+	[FRONTEND_REPLIES_BADVERS] = REPLIES("BADVERS"),
+	[FRONTEND_REPLIES_OTHER] = REPLIES("other"),
+	[FRONTEND_DROPS_NOT_A_QUERY] = DROPS("not_a_query"),
+	[FRONTEND_DROPS_OVERLOAD] = DROPS("overload"),
+	[FRONTEND_DROPS_SEND] = DROPS("send"),
+	[FRONTEND_DROPS_CLIENT_GONE] = DROPS("client_gone"),
+	[FRONTEND_DROPS_SHUTDOWN] = DROPS("shutdown"),
+	[FRONTEND_TRUNCATED] = { "godwit_frontend_truncated_total", NULL,
+		"UDP replies that did not fit and were sent with TC set.", METRIC_COUNTER },
+	[FRONTEND_TCP_ACCEPTED] = TCP("accepted"),
+	[FRONTEND_TCP_REFUSED] = TCP("refused"),
+	[FRONTEND_TCP_EVICTED] = TCP("evicted"),
+	[FRONTEND_TCP_IDLE] = TCP("idle"),
+	[FRONTEND_TCP_ERROR] = TCP("error"),
+	[FRONTEND_RETRIES] = { "godwit_frontend_retries_total", NULL,
+		"Queries asked a second time after a backend failed.", METRIC_COUNTER },
+	[FRONTEND_OVERLOADS] = FAILED("overload"),
+	[FRONTEND_UNREACHABLE] = FAILED("unreachable"),
+	[FRONTEND_EXPIRED] = FAILED("timeout"),
+	[FRONTEND_LATENCY] = { "godwit_frontend_reply_seconds", NULL,
+		"Time from a query's arrival to its reply.", METRIC_HISTOGRAM },
+};
+/* clang-format on */
+
+enum frontend_metric metrics_of_rcode(int rcode)
+{
+	switch (rcode) {
+	case DNS_RCODE_NOERROR:
+		return FRONTEND_REPLIES_NOERROR;
+	case DNS_RCODE_FORMERR:
+		return FRONTEND_REPLIES_FORMERR;
+	case DNS_RCODE_SERVFAIL:
+		return FRONTEND_REPLIES_SERVFAIL;
+	case DNS_RCODE_NXDOMAIN:
+		return FRONTEND_REPLIES_NXDOMAIN;
+	case DNS_RCODE_NOTIMP:
+		return FRONTEND_REPLIES_NOTIMP;
+	case DNS_RCODE_REFUSED:
+		return FRONTEND_REPLIES_REFUSED;
+	case DNS_RCODE_BADVERS:
+		return FRONTEND_REPLIES_BADVERS;
+	default:
+		return FRONTEND_REPLIES_OTHER;
+	}
+}

@@ -1,0 +1,47 @@
+/*
+ * What the front end counts. One shard per worker; see common/metrics.h.
+ *
+ * Figures per backend and what is not a count of events come from collectors in status.c.
+ */
+#ifndef GODWIT_FRONTEND_METRICS_H
+#define GODWIT_FRONTEND_METRICS_H
+
+#include "common/metrics.h"
+
+enum frontend_metric {
+	FRONTEND_QUERIES_UDP,
+	FRONTEND_QUERIES_TCP,
+	/* Replies by response code; metrics_of_rcode finds the right one. */
+	FRONTEND_REPLIES_NOERROR,
+	FRONTEND_REPLIES_FORMERR,
+	FRONTEND_REPLIES_SERVFAIL,
+	FRONTEND_REPLIES_NXDOMAIN,
+	FRONTEND_REPLIES_NOTIMP,
+	FRONTEND_REPLIES_REFUSED,
+	FRONTEND_REPLIES_BADVERS,
+	FRONTEND_REPLIES_OTHER,
+	FRONTEND_DROPS_NOT_A_QUERY, /* shorter than a header, or a response */
+	FRONTEND_DROPS_OVERLOAD,    /* every query of the worker's pool was in flight */
+	FRONTEND_DROPS_SEND,        /* the kernel did not take a UDP reply */
+	FRONTEND_DROPS_CLIENT_GONE, /* the connection closed before the reply */
+	FRONTEND_DROPS_SHUTDOWN,    /* unanswered when the deadline of the shutdown passed */
+	FRONTEND_TRUNCATED,
+	FRONTEND_TCP_ACCEPTED,
+	FRONTEND_TCP_REFUSED, /* the limit was reached and no idle connection could make room */
+	FRONTEND_TCP_EVICTED, /* idle, closed to make room for a new one */
+	FRONTEND_TCP_IDLE,    /* closed after the idle timeout */
+	FRONTEND_TCP_ERROR,   /* closed for a broken framing, a reset or a reader too slow */
+	FRONTEND_RETRIES,
+	FRONTEND_OVERLOADS,   /* SERVFAIL because a route's line was full */
+	FRONTEND_UNREACHABLE, /* SERVFAIL because no backend could answer */
+	FRONTEND_EXPIRED,     /* SERVFAIL because the query's deadline passed */
+	FRONTEND_LATENCY,
+	FRONTEND_METRIC_COUNT,
+};
+
+extern const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT];
+
+/* The counter of replies with an (extended) response code. */
+enum frontend_metric metrics_of_rcode(int rcode);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * Where queries go: the routes of one configuration, and the addresses of their backends.
+ *
+ * All workers share a plan and read it without locks: it never changes but for the addresses of
+ * named backends, which come from its resolver. A reload makes a new plan.
+ */
+#ifndef GODWIT_FRONTEND_PLAN_H
+#define GODWIT_FRONTEND_PLAN_H
+
+#include "common/address.h"
+#include "frontend/config.h"
+#include "frontend/resolver.h"
+#include "frontend/route.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct plan_backend {
+	char text[ADDRESS_TEXT_MAX]; /* as configured: the authority sent to it */
+	struct address address;
+};
+
+struct plan_route {
+	uint8_t zone[DNS_NAME_MAX];
+	char zone_text[DNS_NAME_TEXT_MAX];
+	size_t *backends; /* indexes into plan.backends */
+	size_t backend_count;
+};
+
+struct plan {
+	struct route_table *table; /* finds indexes into `routes` */
+	struct plan_route *routes;
+	size_t route_count;
+	struct plan_backend *backends; /* each once, however many routes lead to it */
+	size_t backend_count;
+	struct resolver *resolver;
+};
+
+/* Longest text of a gRPC target. */
+#define PLAN_TARGET_MAX (ADDRESS_TEXT_MAX + 16)
+
+/* One address of a backend. */
+struct plan_address {
+	char target[PLAN_TARGET_MAX]; /* for gRPC, "ipv4:192.0.2.1:8053" */
+	char text[ADDRESS_TEXT_MAX];  /* for people, "192.0.2.1:8053" */
+};
+
+/*
+ * Makes the plan of a configuration, which is not needed afterwards, and starts resolving names.
+ * `changed` is called on a thread of the plan's own whenever addresses have changed. NULL when
+ * memory is short.
+ */
+struct plan *plan_create(const struct frontend_config *config, void (*changed)(void *ctx),
+			 void *ctx);
+/* Ends its resolving: `changed` is called no more. For when what it leads to is to be freed. */
+void plan_stop(struct plan *plan);
+/* No worker may use it any more. */
+void plan_destroy(struct plan *plan);
+
+/* Copies the present addresses of a backend into `out`; returns how many. Any thread. */
+size_t plan_read_addresses(const struct plan *plan, size_t backend,
+			   struct plan_address out[RESOLVER_ADDRESSES_MAX]);
+
+#endif

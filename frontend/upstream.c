@@ -1,0 +1,421 @@
+/*
+ * Dispatching queries to replicas. The set of replicas itself is kept in upstream_set.c; this file
+ * has the life of a query: submit, attempt, end of an attempt, retry, waiting, deadlines.
+ */
+#include "frontend/upstream.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "dns/reply.h"
+#include "frontend/upstream_set.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- deadlines ----------------------------------------------------------------------------------
+ */
+
+static void upstream_arm(struct upstream *upstream, int64_t at_ms)
+{
+	if (at_ms >= upstream->armed_ms)
+		return;
+	int64_t wait_ms = at_ms - clock_now_ms();
+	if (wait_ms < 1)
+		wait_ms = 1;
+	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	upstream->armed_ms = at_ms;
+	evtimer_add(upstream->timer, &wait);
+}
+
+/* Puts an attempt into the list, which is ordered by deadline: nearly always at its end. */
+static void upstream_watch_attempt(struct upstream *upstream, struct attempt *attempt)
+{
+	struct attempt *before = TAILQ_LAST(&upstream->attempts, attempt_list);
+	while (before && before->deadline_ms > attempt->deadline_ms)
+		before = TAILQ_PREV(before, attempt_list, link);
+	if (before)
+		TAILQ_INSERT_AFTER(&upstream->attempts, before, attempt, link);
+	else
+		TAILQ_INSERT_HEAD(&upstream->attempts, attempt, link);
+	upstream_arm(upstream, attempt->deadline_ms);
+}
+
+/* --- attempts -----------------------------------------------------------------------------------
+ */
+
+static struct attempt *upstream_take_attempt(struct upstream *upstream)
+{
+	struct attempt *attempt = upstream->free;
+	if (attempt) {
+		upstream->free = attempt->next_free;
+		return attempt;
+	}
+	attempt = calloc(1, sizeof(*attempt));
+	if (!attempt)
+		return NULL;
+	channel_call_init(&attempt->call);
+	attempt->next_known = upstream->known;
+	upstream->known = attempt;
+	return attempt;
+}
+
+static void upstream_put_attempt(struct upstream *upstream, struct attempt *attempt)
+{
+	attempt->query = NULL;
+	attempt->replica = NULL;
+	attempt->next_free = upstream->free;
+	upstream->free = attempt;
+}
+
+/*
+ * Starts a call at `replica`: for `query`, or with NULL a probe. False when it cannot be started.
+ */
+static bool upstream_start_attempt(struct upstream *upstream, struct replica *replica,
+				   struct query *query, int64_t deadline_ms, int64_t now_ms)
+{
+	const uint8_t *message = query ? query->message : replica->probe;
+	size_t size = query ? query->dns.size : replica->probe_size;
+	int64_t end_ms = query ? query->deadline_ms : deadline_ms;
+	struct attempt *attempt = upstream_take_attempt(upstream);
+	if (!attempt)
+		return false;
+	if (channel_call_start(replica->channel, &attempt->call, message, size,
+			       (int)(end_ms - now_ms)) != 0) {
+		upstream_put_attempt(upstream, attempt);
+		return false;
+	}
+	attempt->query = query;
+	attempt->replica = replica;
+	attempt->probe = !query;
+	attempt->given_up = false;
+	attempt->deadline_ms = deadline_ms;
+	replica_begin_call(replica);
+	upstream_watch_attempt(upstream, attempt);
+	return true;
+}
+
+static void upstream_start_probe(struct upstream *upstream, struct replica *replica, int64_t now_ms)
+{
+	int64_t deadline_ms = now_ms + upstream->options.query_timeout_ms;
+	replica->peer.probing =
+		upstream_start_attempt(upstream, replica, NULL, deadline_ms, now_ms);
+	if (!replica->peer.probing)
+		replica_note_probe_failure(replica, "the probe could not be sent", now_ms);
+}
+
+/* --- choosing -----------------------------------------------------------------------------------
+ */
+
+static uint32_t upstream_random(struct upstream *upstream)
+{
+	/* xorshift32 (Marsaglia): only ties between replicas hang on it. */
+	uint32_t x = upstream->random;
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return upstream->random = x;
+}
+
+static const struct balance_peer *upstream_avoided(const struct upstream_route *route, uint64_t id)
+{
+	for (size_t i = 0; id && i < route->count; i++)
+		if (route->replicas[i]->id == id)
+			return route->peers[i];
+	return NULL;
+}
+
+/* The route's best replica but the one of id `avoid`: an index, BALANCE_NONE or BALANCE_FULL. */
+static int upstream_choose(struct upstream *upstream, const struct upstream_route *route,
+			   uint64_t avoid)
+{
+	return balance_choose(route->peers, route->count, upstream_avoided(route, avoid),
+			      REPLICA_CALLS_MAX, upstream_random(upstream));
+}
+
+static void upstream_finish(struct upstream *upstream, struct query *query,
+			    enum upstream_result result)
+{
+	upstream->handler.done(upstream->handler.ctx, query, result, NULL, 0);
+}
+
+/* No replica of the route can be asked: perhaps its name has other addresses by now. */
+static void upstream_give_up(struct upstream *upstream, const struct upstream_route *route,
+			     struct query *query)
+{
+	for (size_t i = 0; i < route->plan->backend_count; i++)
+		resolver_hurry(upstream->plan->resolver, route->plan->backends[i]);
+	upstream_finish(upstream, query, query->attempt ? UPSTREAM_FAILED : UPSTREAM_UNREACHABLE);
+}
+
+static void upstream_call(struct upstream *upstream, struct replica *replica, struct query *query,
+			  int64_t now_ms)
+{
+	int64_t deadline_ms = query->deadline_ms;
+	if (query->attempt == 0) {
+		int64_t share_ms = now_ms + upstream->options.query_timeout_ms * 2 / 5;
+		deadline_ms = share_ms < deadline_ms ? share_ms : deadline_ms;
+	}
+	query->attempt++;
+	if (!upstream_start_attempt(upstream, replica, query, deadline_ms, now_ms))
+		upstream_finish(upstream, query, UPSTREAM_FAILED);
+}
+
+/* Calls a replica for `query` if one has room. False when the query has to wait. */
+static bool upstream_dispatch(struct upstream *upstream, struct upstream_route *route,
+			      struct query *query, int64_t now_ms)
+{
+	int choice = upstream_choose(upstream, route, query->avoid);
+	/* A connection that broke is worth a second call to the same replica, a timeout is not. */
+	if (choice == BALANCE_NONE && query->avoid && !query->timed_out)
+		choice = upstream_choose(upstream, route, 0);
+	if (choice == BALANCE_FULL)
+		return false;
+	if (choice == BALANCE_NONE)
+		upstream_give_up(upstream, route, query);
+	else
+		upstream_call(upstream, route->replicas[choice], query, now_ms);
+	return true;
+}
+
+/* --- waiting ------------------------------------------------------------------------------------
+ */
+
+static void upstream_wait(struct upstream *upstream, struct upstream_route *route,
+			  struct query *query)
+{
+	if (upstream->waiting_count >= UPSTREAM_WAITING_MAX) {
+		upstream_finish(upstream, query, UPSTREAM_OVERLOADED);
+		return;
+	}
+	/* A retry is older than those in line: its place is at the head. */
+	if (query->attempt)
+		TAILQ_INSERT_HEAD(&route->waiting, query, waiting);
+	else
+		TAILQ_INSERT_TAIL(&route->waiting, query, waiting);
+	upstream->waiting_count++;
+	upstream_arm(upstream, query->deadline_ms);
+}
+
+static void upstream_unwait(struct upstream *upstream, struct upstream_route *route,
+			    struct query *query)
+{
+	TAILQ_REMOVE(&route->waiting, query, waiting);
+	upstream->waiting_count--;
+}
+
+/* Calls replicas that have room again for those who wait. */
+static void upstream_serve_waiting(struct upstream *upstream)
+{
+	if (upstream->waiting_count == 0)
+		return;
+	int64_t now_ms = clock_now_ms();
+	for (size_t i = 0; i < upstream->route_count; i++) {
+		struct upstream_route *route = &upstream->routes[i];
+		struct query *query;
+		while ((query = TAILQ_FIRST(&route->waiting))) {
+			upstream_unwait(upstream, route, query);
+			if (upstream_dispatch(upstream, route, query, now_ms))
+				continue;
+			TAILQ_INSERT_HEAD(&route->waiting, query, waiting);
+			upstream->waiting_count++;
+			break;
+		}
+	}
+}
+
+static void upstream_route_query(struct upstream *upstream, struct query *query, int64_t now_ms)
+{
+	int index = route_find(upstream->plan->table, query->dns.qname);
+	if (index == ROUTE_NONE) {
+		upstream_finish(upstream, query, UPSTREAM_NO_ROUTE);
+		return;
+	}
+	struct upstream_route *route = &upstream->routes[index];
+	bool must_wait = !query->attempt && !TAILQ_EMPTY(&route->waiting);
+	if (must_wait || !upstream_dispatch(upstream, route, query, now_ms))
+		upstream_wait(upstream, route, query);
+}
+
+void upstream_submit(struct upstream *upstream, struct query *query)
+{
+	upstream_route_query(upstream, query, query->received_ns / 1000000);
+}
+
+void upstream_resubmit(struct upstream *upstream, struct query *query)
+{
+	upstream_route_query(upstream, query, clock_now_ms());
+}
+
+/* --- the end of an attempt ----------------------------------------------------------------------
+ */
+
+/* The query's attempt at `replica` has failed: another one, or the client is told. */
+static void upstream_retry(struct upstream *upstream, const struct replica *replica,
+			   struct query *query, int64_t now_ms)
+{
+	if (now_ms >= query->deadline_ms) {
+		upstream_finish(upstream, query, UPSTREAM_EXPIRED);
+		return;
+	}
+	if (query->attempt >= UPSTREAM_ATTEMPTS_MAX) {
+		upstream_finish(upstream, query, UPSTREAM_FAILED);
+		return;
+	}
+	query->avoid = replica->id;
+	metrics_add(upstream->shard, FRONTEND_RETRIES, 1);
+	upstream_route_query(upstream, query, now_ms);
+}
+
+static const char *upstream_reason(const struct channel_result *result)
+{
+	switch (result->status) {
+	case GRPC_STATUS_OK:
+		return "the reply does not match the query";
+	case GRPC_STATUS_DATA_LOSS:
+		return "the reply is not a DnsPacket";
+	case GRPC_STATUS_UNAVAILABLE:
+		return "unavailable";
+	case GRPC_STATUS_UNIMPLEMENTED:
+		return "it does not serve coredns.dns.DnsService";
+	case GRPC_STATUS_DEADLINE_EXCEEDED:
+		return "deadline exceeded";
+	case GRPC_STATUS_RESOURCE_EXHAUSTED:
+		return "overloaded";
+	default:
+		return "an error status";
+	}
+}
+
+static void upstream_finish_probe(struct upstream *upstream, struct replica *replica,
+				  const struct channel_result *result)
+{
+	replica->peer.probing = false;
+	if (result->status == GRPC_STATUS_OK &&
+	    dns_reply_matches(&replica->probe_query, result->reply, result->size))
+		replica_note_success(replica);
+	else
+		replica_note_probe_failure(replica, upstream_reason(result), clock_now_ms());
+	upstream_arm(upstream, balance_probe_due_ms(&replica->peer));
+}
+
+static void upstream_finish_call(struct upstream *upstream, struct replica *replica,
+				 struct query *query, const struct channel_result *result)
+{
+	if (result->status == GRPC_STATUS_OK &&
+	    dns_reply_matches(&query->dns, result->reply, result->size)) {
+		replica_note_success(replica);
+		upstream->handler.done(upstream->handler.ctx, query, UPSTREAM_ANSWERED,
+				       result->reply, result->size);
+		return;
+	}
+	int64_t now_ms = clock_now_ms();
+	replica_note_failure(replica, upstream_reason(result), now_ms);
+	upstream_arm(upstream, balance_probe_due_ms(&replica->peer));
+	upstream_retry(upstream, replica, query, now_ms);
+}
+
+void upstream_on_done(void *ctx, struct channel_call *call, const struct channel_result *result)
+{
+	struct upstream *upstream = ctx;
+	struct attempt *attempt = (struct attempt *)call;
+	struct replica *replica = attempt->replica;
+	struct query *query = attempt->query;
+	bool given_up = attempt->given_up;
+	bool probe = attempt->probe;
+	if (!given_up)
+		TAILQ_REMOVE(&upstream->attempts, attempt, link);
+	upstream_put_attempt(upstream, attempt);
+	replica_end_call(replica);
+	if (probe)
+		upstream_finish_probe(upstream, replica, result);
+	else if (!given_up)
+		upstream_finish_call(upstream, replica, query, result);
+	if (replica->retired && replica->peer.in_flight == 0)
+		upstream_free_retired(upstream, replica);
+}
+
+void upstream_on_flush(void *ctx)
+{
+	struct upstream *upstream = ctx;
+	upstream_serve_waiting(upstream);
+	upstream->handler.flush(upstream->handler.flush_ctx);
+}
+
+/* --- the timer ----------------------------------------------------------------------------------
+ */
+
+/* Ends an attempt at its deadline. The call itself comes back later, cancelled. */
+static void upstream_abandon_attempt(struct upstream *upstream, struct attempt *attempt,
+				     int64_t now_ms)
+{
+	struct query *query = attempt->query;
+	attempt->given_up = true;
+	attempt->query = NULL;
+	channel_call_cancel(&attempt->call);
+	if (attempt->probe)
+		return; /* the cancelled probe counts as failed when it comes back */
+	query->timed_out = true;
+	replica_note_failure(attempt->replica, "no answer in time", now_ms);
+	upstream_retry(upstream, attempt->replica, query, now_ms);
+}
+
+static void upstream_expire_attempt(struct upstream *upstream, struct attempt *attempt,
+				    int64_t now_ms)
+{
+	struct query *query = attempt->query;
+	TAILQ_REMOVE(&upstream->attempts, attempt, link);
+	if (query && now_ms < query->deadline_ms) {
+		int index = route_find(upstream->plan->table, query->dns.qname);
+		if (index != ROUTE_NONE && upstream_choose(upstream, &upstream->routes[index],
+							   attempt->replica->id) == BALANCE_NONE) {
+			/* There is nobody else to ask: this one may use what time is left. */
+			attempt->deadline_ms = query->deadline_ms;
+			upstream_watch_attempt(upstream, attempt);
+			return;
+		}
+	}
+	upstream_abandon_attempt(upstream, attempt, now_ms);
+}
+
+static void upstream_expire_waiting(struct upstream *upstream, int64_t now_ms)
+{
+	for (size_t i = 0; i < upstream->route_count; i++) {
+		struct upstream_route *route = &upstream->routes[i];
+		struct query *query;
+		while ((query = TAILQ_FIRST(&route->waiting)) && query->deadline_ms <= now_ms) {
+			upstream_unwait(upstream, route, query);
+			upstream_finish(upstream, query, UPSTREAM_EXPIRED);
+		}
+		if (query)
+			upstream_arm(upstream, query->deadline_ms);
+	}
+}
+
+static void upstream_probe_due(struct upstream *upstream, int64_t now_ms)
+{
+	struct replica *replica;
+	TAILQ_FOREACH(replica, &upstream->replicas, link)
+	{
+		if (balance_probe_due_ms(&replica->peer) <= now_ms)
+			upstream_start_probe(upstream, replica, now_ms);
+		upstream_arm(upstream, balance_probe_due_ms(&replica->peer));
+	}
+}
+
+void upstream_on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct upstream *upstream = ctx;
+	int64_t now_ms = clock_now_ms();
+	upstream->armed_ms = INT64_MAX;
+	struct attempt *attempt;
+	while ((attempt = TAILQ_FIRST(&upstream->attempts)) && attempt->deadline_ms <= now_ms)
+		upstream_expire_attempt(upstream, attempt, now_ms);
+	if (attempt)
+		upstream_arm(upstream, attempt->deadline_ms);
+	upstream_expire_waiting(upstream, now_ms);
+	upstream_probe_due(upstream, now_ms);
+	upstream->handler.flush(upstream->handler.flush_ctx);
+}

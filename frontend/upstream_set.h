@@ -1,0 +1,67 @@
+/* What upstream.c and upstream_set.c share: the inside of an upstream. For these two only. */
+#ifndef GODWIT_FRONTEND_UPSTREAM_SET_H
+#define GODWIT_FRONTEND_UPSTREAM_SET_H
+
+#include "frontend/upstream.h"
+
+#include <event2/util.h>
+#include <pthread.h>
+
+/* One call in flight. */
+struct attempt {
+	struct channel_call call; /* first: a call is its attempt */
+	TAILQ_ENTRY(attempt) link;
+	struct attempt *next_free;
+	struct attempt *next_known; /* all that were ever made, for the end */
+	struct replica *replica;
+	struct query *query; /* NULL: a probe, or given up */
+	bool probe;
+	bool given_up; /* past its deadline and cancelled; not in the list any more */
+	int64_t deadline_ms;
+};
+
+TAILQ_HEAD(attempt_list, attempt);
+TAILQ_HEAD(replica_list, replica);
+TAILQ_HEAD(waiting_list, query);
+
+struct upstream_route {
+	const struct plan_route *plan;
+	struct replica **replicas;
+	const struct balance_peer **peers; /* those of `replicas`, for balance_choose */
+	size_t count;
+	struct waiting_list waiting; /* by deadline */
+};
+
+struct upstream {
+	struct upstream_options options;
+	struct upstream_handler handler;
+	struct metrics_shard *shard;
+	struct channel_queue *queue;
+	struct event *timer;
+	int64_t armed_ms; /* when the timer fires; INT64_MAX: not armed */
+	uint32_t random;
+	uint64_t last_id;
+	const struct plan *plan;
+	struct attempt_list attempts; /* in flight and not given up, by deadline */
+	struct attempt *free;
+	struct attempt *known;
+	size_t waiting_count; /* in all routes */
+	struct replica_list retired;
+	/* Held by the worker while it changes what follows, by others while they read it. */
+	pthread_mutex_t lock;
+	struct replica_list replicas;
+	struct upstream_route *routes;
+	size_t route_count;
+};
+
+/* upstream.c: callbacks of the queue and the timer. */
+void upstream_on_done(void *ctx, struct channel_call *call, const struct channel_result *result);
+void upstream_on_flush(void *ctx);
+void upstream_on_timer(evutil_socket_t fd, short what, void *ctx);
+/* Routes a query that was waiting when the plan changed. */
+void upstream_resubmit(struct upstream *upstream, struct query *query);
+
+/* upstream_set.c */
+void upstream_free_retired(struct upstream *upstream, struct replica *replica);
+
+#endif
