@@ -1,0 +1,283 @@
+/* DNS over UDP. */
+#include "frontend/udp.h"
+
+#include "common/address.h"
+#include "common/clock.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Longest datagram that is read; what is longer is cut and answered FORMERR. */
+#define UDP_RECEIVE_MAX 4096
+/* Longest datagram that is sent: the highest limits.udp_payload. */
+#define UDP_SEND_MAX 4096
+/* Batches read in a row before other events have their turn. */
+#define UDP_BATCHES_PER_EVENT 4
+
+union udp_control {
+	struct cmsghdr align;
+	uint8_t v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
+	uint8_t v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+union udp_address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
+
+struct udp_receive {
+	struct mmsghdr headers[UDP_BATCH];
+	struct iovec vectors[UDP_BATCH];
+	union udp_address clients[UDP_BATCH];
+	union udp_control controls[UDP_BATCH];
+	uint8_t messages[UDP_BATCH][UDP_RECEIVE_MAX];
+};
+
+struct udp_send {
+	size_t count;
+	int fds[UDP_BATCH];
+	struct mmsghdr headers[UDP_BATCH];
+	struct iovec vectors[UDP_BATCH];
+	union udp_address clients[UDP_BATCH];
+	union udp_control controls[UDP_BATCH];
+	uint8_t messages[UDP_BATCH][UDP_SEND_MAX];
+};
+
+struct udp_socket {
+	LIST_ENTRY(udp_socket) link;
+	struct udp_server *server;
+	struct event *event;
+	int fd;
+};
+
+struct udp_server {
+	struct event_base *base;
+	struct serve *serve;
+	LIST_HEAD(, udp_socket) sockets;
+	struct udp_receive receive;
+	struct udp_send send;
+};
+
+/* --- sending ------------------------------------------------------------------------------------
+ */
+
+/* Sends replies `first` to `end`, which have one socket in common. */
+static void udp_send_run(struct udp_server *server, size_t first, size_t end)
+{
+	struct udp_send *send = &server->send;
+	while (first < end) {
+		int sent = sendmmsg(send->fds[first], &send->headers[first],
+				    (unsigned int)(end - first), MSG_DONTWAIT);
+		if (sent > 0) {
+			first += (size_t)sent;
+			continue;
+		}
+		if (errno == EINTR)
+			continue;
+		/* A full send buffer stops all of them, anything else only the first. */
+		size_t lost = errno == EAGAIN || errno == ENOBUFS ? end - first : 1;
+		metrics_add(server->serve->shard, FRONTEND_DROPS_SEND, lost);
+		first += lost;
+	}
+}
+
+void udp_flush(struct udp_server *server)
+{
+	struct udp_send *send = &server->send;
+	size_t first = 0;
+	while (first < send->count) {
+		size_t end = first + 1;
+		while (end < send->count && send->fds[end] == send->fds[first])
+			end++;
+		udp_send_run(server, first, end);
+		first = end;
+	}
+	send->count = 0;
+}
+
+/* The control message that makes a reply leave from where its query arrived. */
+static void udp_write_control(const struct udp_path *path, struct msghdr *header)
+{
+	struct cmsghdr *control = header->msg_control;
+	if (path->client.any.sa_family == AF_INET) {
+		struct in_pktinfo from = {.ipi_spec_dst = path->local.v4.ipi_spec_dst};
+		control->cmsg_level = IPPROTO_IP;
+		control->cmsg_type = IP_PKTINFO;
+		control->cmsg_len = CMSG_LEN(sizeof(from));
+		memcpy(CMSG_DATA(control), &from, sizeof(from));
+		header->msg_controllen = CMSG_SPACE(sizeof(from));
+		return;
+	}
+	struct in6_pktinfo from = {.ipi6_addr = path->local.v6.ipi6_addr};
+	if (IN6_IS_ADDR_LINKLOCAL(&from.ipi6_addr))
+		from.ipi6_ifindex = path->local.v6.ipi6_ifindex;
+	control->cmsg_level = IPPROTO_IPV6;
+	control->cmsg_type = IPV6_PKTINFO;
+	control->cmsg_len = CMSG_LEN(sizeof(from));
+	memcpy(CMSG_DATA(control), &from, sizeof(from));
+	header->msg_controllen = CMSG_SPACE(sizeof(from));
+}
+
+static void udp_send_reply(struct query *query, const uint8_t *reply, size_t size)
+{
+	const struct udp_path *path = &query->path.udp;
+	struct udp_server *server = path->socket->server;
+	struct udp_send *send = &server->send;
+	if (send->count == UDP_BATCH)
+		udp_flush(server);
+	size_t at = send->count++;
+	bool v4 = path->client.any.sa_family == AF_INET;
+	memcpy(send->messages[at], reply, size);
+	memcpy(&send->clients[at], &path->client, sizeof(send->clients[at]));
+	send->fds[at] = path->socket->fd;
+	send->vectors[at] = (struct iovec){send->messages[at], size};
+	send->headers[at].msg_hdr = (struct msghdr){
+		.msg_name = &send->clients[at],
+		.msg_namelen = v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
+		.msg_iov = &send->vectors[at],
+		.msg_iovlen = 1,
+		.msg_control = &send->controls[at],
+	};
+	udp_write_control(path, &send->headers[at].msg_hdr);
+}
+
+static void udp_format_client(const struct query *query, char *out, size_t size)
+{
+	address_format(&query->path.udp.client.any, out, size);
+}
+
+static const struct transport udp_transport = {
+	.name = "udp",
+	.queries = FRONTEND_QUERIES_UDP,
+	.datagram = true,
+	.send = udp_send_reply,
+	.format_client = udp_format_client,
+};
+
+/* --- receiving ----------------------------------------------------------------------------------
+ */
+
+/* Notes where a datagram was sent to. */
+static void udp_read_control(struct msghdr *header, struct udp_path *path)
+{
+	memset(&path->local, 0, sizeof(path->local));
+	for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control;
+	     control = CMSG_NXTHDR(header, control)) {
+		if (control->cmsg_level == IPPROTO_IP && control->cmsg_type == IP_PKTINFO)
+			memcpy(&path->local.v4, CMSG_DATA(control), sizeof(path->local.v4));
+		else if (control->cmsg_level == IPPROTO_IPV6 && control->cmsg_type == IPV6_PKTINFO)
+			memcpy(&path->local.v6, CMSG_DATA(control), sizeof(path->local.v6));
+	}
+}
+
+static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
+{
+	struct udp_server *server = socket->server;
+	struct udp_receive *receive = &server->receive;
+	struct query *query = serve_take(server->serve, &udp_transport, receive->messages[at],
+					 receive->headers[at].msg_len, now_ns);
+	if (!query)
+		return;
+	query->path.udp.socket = socket;
+	memcpy(&query->path.udp.client, &receive->clients[at], sizeof(receive->clients[at]));
+	udp_read_control(&receive->headers[at].msg_hdr, &query->path.udp);
+	serve_query(server->serve, query);
+}
+
+static int udp_receive(struct udp_socket *socket)
+{
+	struct udp_receive *receive = &socket->server->receive;
+	for (size_t i = 0; i < UDP_BATCH; i++) {
+		receive->headers[i].msg_hdr.msg_namelen = sizeof(receive->clients[i]);
+		receive->headers[i].msg_hdr.msg_controllen = sizeof(receive->controls[i]);
+	}
+	return recvmmsg(socket->fd, receive->headers, UDP_BATCH, MSG_DONTWAIT, NULL);
+}
+
+static void udp_on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct udp_socket *socket = ctx;
+	for (int batch = 0; batch < UDP_BATCHES_PER_EVENT; batch++) {
+		int count = udp_receive(socket);
+		int64_t now_ns = clock_now_ns();
+		for (int i = 0; i < count; i++)
+			udp_take(socket, (size_t)i, now_ns);
+		if (count < UDP_BATCH)
+			break; /* drained, or an error of one earlier reply (ICMP): gone once read
+				*/
+	}
+	udp_flush(socket->server);
+}
+
+/* --- life and death -----------------------------------------------------------------------------
+ */
+
+struct udp_server *udp_create(struct event_base *base, struct serve *serve)
+{
+	struct udp_server *server = malloc(sizeof(*server));
+	if (!server)
+		return NULL;
+	server->base = base;
+	server->serve = serve;
+	LIST_INIT(&server->sockets);
+	server->send.count = 0;
+	struct udp_receive *receive = &server->receive;
+	for (size_t i = 0; i < UDP_BATCH; i++) {
+		receive->vectors[i] = (struct iovec){receive->messages[i], UDP_RECEIVE_MAX};
+		receive->headers[i].msg_hdr = (struct msghdr){
+			.msg_name = &receive->clients[i],
+			.msg_iov = &receive->vectors[i],
+			.msg_iovlen = 1,
+			.msg_control = &receive->controls[i],
+		};
+	}
+	return server;
+}
+
+void udp_destroy(struct udp_server *server)
+{
+	if (!server)
+		return;
+	struct udp_socket *socket;
+	while ((socket = LIST_FIRST(&server->sockets))) {
+		LIST_REMOVE(socket, link);
+		event_free(socket->event);
+		close(socket->fd);
+		free(socket);
+	}
+	free(server);
+}
+
+int udp_add_socket(struct udp_server *server, int fd)
+{
+	struct udp_socket *socket = calloc(1, sizeof(*socket));
+	if (!socket)
+		goto failed;
+	socket->server = server;
+	socket->fd = fd;
+	socket->event = event_new(server->base, fd, EV_READ | EV_PERSIST, udp_on_readable, socket);
+	if (!socket->event || event_add(socket->event, NULL) != 0)
+		goto failed;
+	LIST_INSERT_HEAD(&server->sockets, socket, link);
+	return 0;
+failed:
+	if (socket && socket->event)
+		event_free(socket->event);
+	free(socket);
+	close(fd);
+	return -1;
+}
+
+void udp_stop_reading(struct udp_server *server)
+{
+	struct udp_socket *socket;
+	LIST_FOREACH(socket, &server->sockets, link)
+	event_del(socket->event);
+}
