@@ -1,0 +1,168 @@
+/* The front end as a whole. */
+#include "frontend/frontend.h"
+
+#include "common/admin.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "frontend/listen.h"
+#include "frontend/metrics.h"
+#include "frontend/plan.h"
+#include "frontend/status.h"
+#include "frontend/worker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct frontend {
+	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
+	struct metrics *metrics;
+	struct plan *plan;
+	struct status status;
+	struct admin *admin;
+};
+
+/* The resolver has found other addresses. On its thread. */
+static void frontend_on_addresses(void *ctx)
+{
+	struct frontend *frontend = ctx;
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		worker_refresh(frontend->status.workers[i]);
+}
+
+static int frontend_create_workers(struct frontend *frontend, char *error, size_t error_size)
+{
+	struct status *status = &frontend->status;
+	unsigned int count = frontend->config->workers;
+	status->workers = calloc(count, sizeof(status->workers[0]));
+	if (!status->workers) {
+		snprintf(error, error_size, "out of memory");
+		return -1;
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		const struct worker_options options = {
+			.index = i,
+			.config = frontend->config,
+			.metrics = frontend->metrics,
+			.tcp_open = &status->tcp_open,
+		};
+		status->workers[i] = worker_create(&options, error, error_size);
+		if (!status->workers[i])
+			return -1;
+		status->worker_count++;
+	}
+	return 0;
+}
+
+static int frontend_start_workers(struct frontend *frontend, char *error, size_t error_size)
+{
+	snprintf(error, error_size, "out of memory or threads");
+	frontend->plan = plan_create(frontend->config, frontend_on_addresses, frontend);
+	if (!frontend->plan)
+		return -1;
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		if (worker_start(frontend->status.workers[i], frontend->plan) != 0)
+			return -1;
+	return 0;
+}
+
+static void frontend_log_start(const struct frontend_config *config)
+{
+	char text[ADDRESS_TEXT_MAX];
+	for (size_t i = 0; i < config->listen_count; i++) {
+		unsigned int protocols = config->listen[i].protocols;
+		address_format((const struct sockaddr *)&config->listen[i].address.addr, text,
+			       sizeof(text));
+		log_info("listening", "address=%s udp=%d tcp=%d", text,
+			 (protocols & FRONTEND_PROTOCOL_UDP) != 0,
+			 (protocols & FRONTEND_PROTOCOL_TCP) != 0);
+	}
+	log_info("started", "version=%s workers=%u routes=%zu admin=%s", GODWIT_VERSION,
+		 config->workers, config->route_count, config->admin);
+	log_info("no answer cache in this version: every query asks a backend", NULL);
+}
+
+struct frontend *frontend_start(struct frontend_config *config, char *error, size_t error_size)
+{
+	struct frontend *frontend = calloc(1, sizeof(*frontend));
+	if (!frontend) {
+		snprintf(error, error_size, "out of memory");
+		frontend_config_free(config);
+		return NULL;
+	}
+	frontend->config = config;
+	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
+	if (listen_check_free(config, error, error_size) != 0 ||
+	    frontend_create_workers(frontend, error, error_size) != 0)
+		goto failed;
+	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
+	frontend->admin = admin_start(config->admin, frontend->metrics, status_is_ready,
+				      &frontend->status, error, error_size);
+	if (!frontend->admin || frontend_start_workers(frontend, error, error_size) != 0)
+		goto failed;
+	frontend_log_start(config);
+	return frontend;
+failed:
+	frontend_begin_stop(frontend);
+	frontend_destroy(frontend);
+	return NULL;
+}
+
+/* Goes over to the routes of `config`. */
+static void frontend_change_plan(struct frontend *frontend, const struct frontend_config *config)
+{
+	struct plan *plan = plan_create(config, frontend_on_addresses, frontend);
+	if (!plan) {
+		log_error("routes not reloaded: out of memory", NULL);
+		return;
+	}
+	int result = 0;
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		result |= worker_set_plan(frontend->status.workers[i], plan);
+	struct plan *old = frontend->plan;
+	frontend->plan = plan;
+	plan_destroy(old);
+	if (result != 0)
+		log_error("routes reloaded in part: out of memory", NULL);
+	else
+		log_info("routes reloaded", "routes=%zu", plan->route_count);
+}
+
+void frontend_reload(struct frontend *frontend, struct frontend_config *config)
+{
+	if (!frontend_config_is_reloadable(frontend->config, config))
+		log_warning("configuration has changes that need a restart", "applied=%s",
+			    "routes, log.level, log.format");
+	log_setup(config->log.level, config->log.format);
+	frontend_change_plan(frontend, config);
+	frontend_config_free(config);
+}
+
+void frontend_begin_stop(struct frontend *frontend)
+{
+	atomic_store(&frontend->status.stopping, true);
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		worker_stop(frontend->status.workers[i]);
+}
+
+bool frontend_has_stopped(const struct frontend *frontend)
+{
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		if (!worker_has_ended(frontend->status.workers[i]))
+			return false;
+	return true;
+}
+
+void frontend_destroy(struct frontend *frontend)
+{
+	/* The admin and resolver threads look at workers: they go first. */
+	admin_stop(frontend->admin);
+	if (frontend->plan)
+		plan_stop(frontend->plan);
+	for (size_t i = 0; i < frontend->status.worker_count; i++)
+		worker_destroy(frontend->status.workers[i]);
+	free(frontend->status.workers);
+	plan_destroy(frontend->plan);
+	metrics_destroy(frontend->metrics);
+	frontend_config_free(frontend->config);
+	free(frontend);
+}

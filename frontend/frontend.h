@@ -1,0 +1,35 @@
+/*
+ * The running front end: workers, plan, metrics and admin server, put together in the right order
+ * and taken apart in the opposite one. For the main thread.
+ */
+#ifndef GODWIT_FRONTEND_FRONTEND_H
+#define GODWIT_FRONTEND_FRONTEND_H
+
+#include "frontend/config.h"
+
+#include <stddef.h>
+
+struct frontend;
+
+/*
+ * Starts everything; takes over `config`. gRPC must be initialised. NULL with one line in `error`
+ * that names the address or file when something cannot be had; `config` is freed in any case.
+ */
+struct frontend *frontend_start(struct frontend_config *config, char *error, size_t error_size);
+
+/*
+ * Takes over another configuration's routes and log settings, and `config` itself; says in the log
+ * what else would need a restart.
+ */
+void frontend_reload(struct frontend *frontend, struct frontend_config *config);
+
+/* Begins to stop: no new queries, those in flight are answered. Does not wait. */
+void frontend_begin_stop(struct frontend *frontend);
+
+/* True when nothing is in flight any more, or the time for it has passed. */
+bool frontend_has_stopped(const struct frontend *frontend);
+
+/* Frees everything, after frontend_has_stopped. */
+void frontend_destroy(struct frontend *frontend);
+
+#endif

@@ -1,0 +1,109 @@
+/* godwit-frontend: options, signals, and the order of starting and stopping. */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/program.h"
+#include "frontend/config.h"
+#include "frontend/frontend.h"
+
+#include <grpc/grpc.h>
+#include <grpc/support/log.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help[] =
+	"Usage: godwit-frontend [--config FILE] [--check]\n"
+	"\n"
+	"Listens for DNS queries over UDP and TCP and answers them with the help of backends,\n"
+	"any programs that serve coredns.dns.DnsService over gRPC.\n"
+	"\n"
+	"  --config FILE  read the configuration from FILE; without it, listen on\n"
+	"                 127.0.0.1:5300, ask a backend at 127.0.0.1:8053, and serve\n"
+	"                 /metrics, /livez and /readyz at 127.0.0.1:9153\n"
+	"  --check        check the configuration and exit: 0 when it is good\n"
+	"  --help         print this text and exit\n"
+	"  --version      print the version and exit\n"
+	"\n"
+	"SIGTERM stops: queries in flight are answered first, for up to 4 s; a second SIGTERM\n"
+	"ends at once. SIGHUP reads routes, log.level and log.format again.\n";
+
+/* What gRPC has to say, in our own log: the level is low, because replicas are watched anyway. */
+static void main_log_grpc(gpr_log_func_args *args)
+{
+	log_debug("grpc", "message=%s", args->message);
+}
+
+static void main_reload(struct frontend *frontend, const char *path)
+{
+	char error[512];
+	if (!path) {
+		log_info("nothing to reload: running without a configuration file", NULL);
+		return;
+	}
+	struct frontend_config *config = frontend_config_load(path, error, sizeof(error));
+	if (config)
+		frontend_reload(frontend, config);
+	else
+		log_error("configuration not reloaded", "error=%s", error);
+}
+
+/* Waits until the front end has stopped. A second signal to end ends the process at once. */
+static void main_wait_stopped(const struct frontend *frontend)
+{
+	const struct timespec step = {.tv_nsec = 5000000};
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	while (!frontend_has_stopped(frontend)) {
+		if (sigtimedwait(&signals, NULL, &step) > 0) {
+			log_warning("second signal: ending at once", NULL);
+			_exit(1);
+		}
+	}
+}
+
+static int main_run(struct frontend_config *config, const char *path)
+{
+	char error[512];
+	struct frontend *frontend = frontend_start(config, error, sizeof(error));
+	if (!frontend) {
+		log_error("not started", "error=%s", error);
+		return EXIT_FAILURE;
+	}
+	int signal_number;
+	while ((signal_number = program_wait_signal()) == SIGHUP)
+		main_reload(frontend, path);
+	log_info("stopping", "signal=%d", signal_number);
+	frontend_begin_stop(frontend);
+	main_wait_stopped(frontend);
+	frontend_destroy(frontend);
+	log_info("stopped", NULL);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct program_options options;
+	char error[512];
+	program_block_signals();
+	program_parse_options(argc, argv, "godwit-frontend", help, &options);
+	struct frontend_config *config =
+		frontend_config_load(options.config_path, error, sizeof(error));
+	if (!config) {
+		fprintf(stderr, "godwit-frontend: %s\n", error);
+		return EXIT_FAILURE;
+	}
+	if (options.check) {
+		frontend_config_free(config);
+		return EXIT_SUCCESS;
+	}
+	log_setup(config->log.level, config->log.format);
+	gpr_set_log_function(main_log_grpc);
+	grpc_init();
+	int result = main_run(config, options.config_path);
+	grpc_shutdown();
+	return result;
+}

@@ -1,0 +1,122 @@
+/* Readiness and collected metrics. */
+#include "frontend/status.h"
+
+#include "common/metrics.h"
+
+#include <event2/buffer.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool status_is_ready(void *ctx, char *reason, size_t reason_size)
+{
+	struct status *status = ctx;
+	if (atomic_load(&status->stopping)) {
+		snprintf(reason, reason_size, "shutting down");
+		return false;
+	}
+	for (size_t i = 0; i < status->worker_count; i++)
+		if (!worker_is_ready(status->workers[i], reason, reason_size))
+			return false;
+	snprintf(reason, reason_size, "every route has a backend");
+	return true;
+}
+
+/* The figures of one backend address, all workers added up. */
+struct status_row {
+	char backend[2 * ADDRESS_TEXT_MAX]; /* as a label value */
+	uint64_t calls;
+	uint64_t failures;
+	uint64_t in_flight;
+	bool up;
+};
+
+struct status_table {
+	struct status_row *rows;
+	size_t count;
+};
+
+/* Escapes a label value: backslash and double quote (a unix path may have them). */
+static void status_escape(const char *text, char *out)
+{
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			*out++ = '\\';
+		*out++ = *text;
+	}
+	*out = '\0';
+}
+
+static struct status_row *status_find_row(struct status_table *table, const char *backend)
+{
+	char label[2 * ADDRESS_TEXT_MAX];
+	status_escape(backend, label);
+	for (size_t i = 0; i < table->count; i++)
+		if (strcmp(table->rows[i].backend, label) == 0)
+			return &table->rows[i];
+	struct status_row *rows = realloc(table->rows, (table->count + 1) * sizeof(rows[0]));
+	if (!rows)
+		return NULL;
+	table->rows = rows;
+	struct status_row *row = &rows[table->count++];
+	*row = (struct status_row){0};
+	memcpy(row->backend, label, sizeof(row->backend));
+	return row;
+}
+
+static void status_add_replica(void *ctx, const struct replica *replica)
+{
+	struct status_row *row = status_find_row(ctx, replica->address.text);
+	const struct replica_figures *figures = &replica->figures;
+	if (!row)
+		return;
+	row->calls += atomic_load_explicit(&figures->calls, memory_order_relaxed);
+	row->failures += atomic_load_explicit(&figures->failures, memory_order_relaxed);
+	row->in_flight += atomic_load_explicit(&figures->in_flight, memory_order_relaxed);
+	row->up |= atomic_load_explicit(&figures->connected, memory_order_relaxed) &&
+		   atomic_load_explicit(&figures->trusted, memory_order_relaxed);
+}
+
+static void status_print_head(struct evbuffer *out, const char *name, const char *type,
+			      const char *help)
+{
+	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+#define PRINT_ROWS(out, table, name, type, help, field)                                            \
+	do {                                                                                       \
+		status_print_head(out, name, type, help);                                          \
+		for (size_t i_ = 0; i_ < (table)->count; i_++)                                     \
+			evbuffer_add_printf(out, name "{backend=\"%s\"} %llu\n",                   \
+					    (table)->rows[i_].backend,                             \
+					    (unsigned long long)(table)->rows[i_].field);          \
+	} while (0)
+
+static void status_print_backends(struct evbuffer *out, const struct status_table *table)
+{
+	PRINT_ROWS(out, table, "godwit_frontend_backend_calls_total", "counter",
+		   "Calls to a backend address, probes included.", calls);
+	PRINT_ROWS(out, table, "godwit_frontend_backend_failures_total", "counter",
+		   "Calls that failed or brought no proper reply.", failures);
+	PRINT_ROWS(out, table, "godwit_frontend_backend_in_flight", "gauge",
+		   "Calls to a backend address in flight.", in_flight);
+	PRINT_ROWS(out, table, "godwit_frontend_backend_up", "gauge",
+		   "1 when a worker is connected to the address and it answers.", up);
+}
+
+void status_collect(void *ctx, struct evbuffer *out)
+{
+	struct status *status = ctx;
+	struct status_table table = {0};
+	size_t in_flight = 0;
+	for (size_t i = 0; i < status->worker_count; i++) {
+		in_flight += worker_in_flight(status->workers[i]);
+		worker_visit_replicas(status->workers[i], status_add_replica, &table);
+	}
+	metrics_print_gauge(out, "godwit_frontend_queries_in_flight",
+			    "Queries received and not answered yet.", (double)in_flight);
+	metrics_print_gauge(out, "godwit_frontend_tcp_connections", "TCP connections open.",
+			    (double)atomic_load(&status->tcp_open));
+	status_print_backends(out, &table);
+	free(table.rows);
+}

@@ -1,0 +1,32 @@
+/*
+ * What the admin thread tells about the front end: readiness, and the figures that are not counts
+ * of events. Reads the workers' atomics; see worker.h.
+ */
+#ifndef GODWIT_FRONTEND_STATUS_H
+#define GODWIT_FRONTEND_STATUS_H
+
+#include "frontend/worker.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct evbuffer;
+
+struct status {
+	struct worker **workers;
+	size_t worker_count;
+	_Atomic unsigned tcp_open;
+	_Atomic bool stopping;
+};
+
+/*
+ * admin.h's admin_ready_fn, ctx a struct status: ready when the front end is listening and every
+ * worker has, for every route, a backend it is connected to.
+ */
+bool status_is_ready(void *ctx, char *reason, size_t reason_size);
+
+/* A collector (metrics.h), ctx a struct status: gauges, and the figures of each backend address. */
+void status_collect(void *ctx, struct evbuffer *out);
+
+#endif

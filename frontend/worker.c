@@ -1,0 +1,298 @@
+/* A worker thread and everything it owns. */
+#include "frontend/worker.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "frontend/listen.h"
+#include "frontend/serve.h"
+#include "frontend/tcp.h"
+#include "frontend/udp.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* How often a stopping worker looks whether it is done. */
+#define WORKER_DRAIN_MS 10
+
+enum worker_request { WORKER_REFRESH = 1, WORKER_SET_PLAN = 2, WORKER_STOP = 4 };
+
+struct worker {
+	struct worker_options options;
+	struct event_base *base;
+	struct metrics_shard *shard;
+	struct serve serve;
+	struct upstream *upstream;
+	struct udp_server *udp;
+	struct tcp_server *tcp;
+	pthread_t thread;
+	bool started;
+	_Atomic bool ended;
+	/* Requests: bits of worker_request, and an eventfd that says there are some. */
+	_Atomic unsigned int requests;
+	int wake_fd;
+	struct event *wake;
+	/* The plan of a WORKER_SET_PLAN request; NULL once it has been taken. */
+	pthread_mutex_t lock;
+	pthread_cond_t plan_taken;
+	const struct plan *next_plan;
+	int plan_result;
+	/* While stopping. */
+	struct event *drain;
+	int64_t stop_ms;
+};
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static void worker_post(struct worker *worker, enum worker_request request)
+{
+	const uint64_t one = 1;
+	atomic_fetch_or(&worker->requests, request);
+	if (write(worker->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_error("waking a worker failed", "error=%s", strerror(errno));
+}
+
+static void worker_take_plan(struct worker *worker)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->plan_result = upstream_set_plan(worker->upstream, worker->next_plan);
+	worker->next_plan = NULL;
+	pthread_cond_signal(&worker->plan_taken);
+	pthread_mutex_unlock(&worker->lock);
+}
+
+static bool worker_is_drained(const struct worker *worker)
+{
+	return serve_in_flight(&worker->serve) == 0 && tcp_is_empty(worker->tcp);
+}
+
+static void worker_on_drain(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct worker *worker = ctx;
+	if (worker_is_drained(worker) || clock_now_ms() >= worker->stop_ms)
+		event_base_loopbreak(worker->base);
+}
+
+static void worker_begin_stop(struct worker *worker)
+{
+	const struct timeval interval = {.tv_usec = WORKER_DRAIN_MS * 1000};
+	worker->stop_ms = clock_now_ms() + WORKER_STOP_MS;
+	udp_stop_reading(worker->udp);
+	tcp_stop(worker->tcp);
+	if (worker_is_drained(worker) || event_add(worker->drain, &interval) != 0)
+		event_base_loopbreak(worker->base);
+}
+
+static void worker_on_wake(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)what;
+	struct worker *worker = ctx;
+	uint64_t count;
+	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
+		log_error("reading an eventfd failed", "error=%s", strerror(errno));
+	unsigned int requests = atomic_exchange(&worker->requests, 0);
+	if (requests & WORKER_SET_PLAN)
+		worker_take_plan(worker);
+	if (requests & WORKER_REFRESH)
+		upstream_refresh(worker->upstream);
+	if (requests & WORKER_STOP)
+		worker_begin_stop(worker);
+	udp_flush(worker->udp);
+}
+
+/* A batch of backend replies has been written to the transports. */
+static void worker_on_flush(void *ctx)
+{
+	struct worker *worker = ctx;
+	udp_flush(worker->udp);
+}
+
+static void *worker_run(void *ctx)
+{
+	struct worker *worker = ctx;
+	if (event_base_dispatch(worker->base) != 0)
+		log_error("event loop failed", "worker=%u", worker->options.index);
+	atomic_store(&worker->ended, true);
+	return NULL;
+}
+
+/* --- life and death -----------------------------------------------------------------------------
+ */
+
+static int worker_open_sockets(struct worker *worker, char *error, size_t error_size)
+{
+	const struct frontend_config *config = worker->options.config;
+	for (size_t i = 0; i < config->listen_count; i++) {
+		const struct frontend_listen *listen = &config->listen[i];
+		if (listen->protocols & FRONTEND_PROTOCOL_UDP) {
+			int fd = listen_open_udp(&listen->address, error, error_size);
+			if (fd < 0 || udp_add_socket(worker->udp, fd) != 0)
+				return -1;
+		}
+		if (listen->protocols & FRONTEND_PROTOCOL_TCP) {
+			int fd = listen_open_tcp(&listen->address, error, error_size);
+			if (fd < 0 || tcp_add_listener(worker->tcp, fd) != 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+static int worker_open_requests(struct worker *worker)
+{
+	worker->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (worker->wake_fd < 0)
+		return -1;
+	worker->wake = event_new(worker->base, worker->wake_fd, EV_READ | EV_PERSIST,
+				 worker_on_wake, worker);
+	worker->drain = event_new(worker->base, -1, EV_PERSIST, worker_on_drain, worker);
+	if (!worker->wake || !worker->drain)
+		return -1;
+	return event_add(worker->wake, NULL);
+}
+
+static int worker_open_parts(struct worker *worker)
+{
+	const struct worker_options *options = &worker->options;
+	const struct upstream_options upstream_options = {
+		.query_timeout_ms = options->config->limits.query_timeout_ms,
+		.talkative = options->index == 0,
+	};
+	const struct upstream_handler handler = {
+		.ctx = &worker->serve,
+		.done = serve_finish,
+		.flush_ctx = worker,
+		.flush = worker_on_flush,
+	};
+	/* The loop is used by its own thread only: no locks inside it. */
+	struct event_config *loop = event_config_new();
+	if (!loop)
+		return -1;
+	event_config_set_flag(loop, EVENT_BASE_FLAG_NOLOCK);
+	worker->base = event_base_new_with_config(loop);
+	event_config_free(loop);
+	if (!worker->base)
+		return -1;
+	worker->upstream =
+		upstream_create(worker->base, &upstream_options, &handler, worker->shard);
+	if (!worker->upstream ||
+	    serve_init(&worker->serve, options->config, worker->shard, worker->upstream) != 0)
+		return -1;
+	worker->udp = udp_create(worker->base, &worker->serve);
+	worker->tcp = tcp_create(worker->base, &worker->serve, options->tcp_open);
+	if (!worker->udp || !worker->tcp)
+		return -1;
+	return worker_open_requests(worker);
+}
+
+struct worker *worker_create(const struct worker_options *options, char *error, size_t error_size)
+{
+	snprintf(error, error_size, "out of memory or file descriptors for worker %u",
+		 options->index);
+	struct worker *worker = calloc(1, sizeof(*worker));
+	if (!worker)
+		return NULL;
+	worker->options = *options;
+	worker->wake_fd = -1;
+	worker->shard = metrics_shard_create(options->metrics);
+	pthread_mutex_init(&worker->lock, NULL);
+	pthread_cond_init(&worker->plan_taken, NULL);
+	if (worker_open_parts(worker) != 0 || worker_open_sockets(worker, error, error_size) != 0) {
+		worker_destroy(worker);
+		return NULL;
+	}
+	return worker;
+}
+
+int worker_start(struct worker *worker, const struct plan *plan)
+{
+	char name[16];
+	if (upstream_set_plan(worker->upstream, plan) != 0)
+		return -1;
+	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)
+		return -1;
+	worker->started = true;
+	snprintf(name, sizeof(name), "worker-%u", worker->options.index);
+	pthread_setname_np(worker->thread, name);
+	return 0;
+}
+
+void worker_destroy(struct worker *worker)
+{
+	if (!worker)
+		return;
+	if (worker->started)
+		pthread_join(worker->thread, NULL);
+	size_t unanswered = serve_in_flight(&worker->serve);
+	if (unanswered > 0)
+		metrics_add(worker->shard, FRONTEND_DROPS_SHUTDOWN, unanswered);
+	upstream_destroy(worker->upstream);
+	tcp_destroy(worker->tcp);
+	udp_destroy(worker->udp);
+	serve_clear(&worker->serve);
+	if (worker->wake)
+		event_free(worker->wake);
+	if (worker->drain)
+		event_free(worker->drain);
+	if (worker->wake_fd >= 0)
+		close(worker->wake_fd);
+	if (worker->base)
+		event_base_free(worker->base);
+	pthread_cond_destroy(&worker->plan_taken);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker);
+}
+
+/* --- for other threads --------------------------------------------------------------------------
+ */
+
+void worker_refresh(struct worker *worker)
+{
+	worker_post(worker, WORKER_REFRESH);
+}
+
+int worker_set_plan(struct worker *worker, const struct plan *plan)
+{
+	pthread_mutex_lock(&worker->lock);
+	worker->next_plan = plan;
+	worker_post(worker, WORKER_SET_PLAN);
+	while (worker->next_plan)
+		pthread_cond_wait(&worker->plan_taken, &worker->lock);
+	int result = worker->plan_result;
+	pthread_mutex_unlock(&worker->lock);
+	return result;
+}
+
+void worker_stop(struct worker *worker)
+{
+	worker_post(worker, WORKER_STOP);
+}
+
+bool worker_has_ended(const struct worker *worker)
+{
+	return atomic_load(&worker->ended);
+}
+
+bool worker_is_ready(struct worker *worker, char *reason, size_t reason_size)
+{
+	return upstream_is_ready(worker->upstream, reason, reason_size);
+}
+
+void worker_visit_replicas(struct worker *worker, void (*visit)(void *, const struct replica *),
+			   void *ctx)
+{
+	upstream_visit(worker->upstream, visit, ctx);
+}
+
+size_t worker_in_flight(const struct worker *worker)
+{
+	return serve_in_flight(&worker->serve);
+}
