@@ -1,0 +1,3 @@
+godwit_unit_test(backend_config godwit_backend)
+godwit_unit_test(rrsets godwit_backend)
+godwit_unit_test(follower godwit_backend)
