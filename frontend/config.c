@@ -55,7 +55,7 @@ static int config_address(struct check *check, const char *key, const char *text
 {
 	char reason[200];
 	if (address_parse(text, out, reason, sizeof(reason)) != 0)
-		return FAIL(check, key, "%s: %s", text, reason);
+		return FAIL(check, key, "%s", reason);
 	return 0;
 }
 
@@ -75,8 +75,6 @@ static int config_check_listen(struct check *check, const struct frontend_config
 	snprintf(key, sizeof(key), "listen[%zu].address", at);
 	if (listen->address.kind != ADDRESS_IP)
 		return FAIL(check, key, "%s: give an IP address and a port", text);
-	if (listen->address.port == 0)
-		return FAIL(check, key, "%s: port 0 cannot be asked", text);
 	for (size_t i = 0; i < at; i++)
 		if (config_same_address(&config->listen[i].address, &listen->address) &&
 		    (config->listen[i].protocols & listen->protocols))
@@ -120,8 +118,6 @@ static int config_take_backends(struct check *check, const struct file_route *so
 		const char *text = source->backends[i];
 		if (config_address(check, key, text, &backend->address) != 0)
 			return -1;
-		if (backend->address.kind != ADDRESS_UNIX && backend->address.port == 0)
-			return FAIL(check, key, "%s: port 0 cannot be asked", text);
 		for (size_t j = 0; j < i; j++)
 			if (config_same_address(&route->backends[j].address, &backend->address))
 				return FAIL(check, key, "%s: listed twice", text);
@@ -243,7 +239,7 @@ static int config_take_rest(struct check *check, const struct file_config *file,
 struct frontend_config *frontend_config_load(const char *path, char *error, size_t error_size)
 {
 	static const struct file_config nothing;
-	struct check check = {path ? path : "defaults", error, error_size};
+	struct check check = {path, error, error_size};
 	void *loaded = NULL;
 	struct frontend_config *config = NULL;
 	int result = -1;
@@ -252,7 +248,7 @@ struct frontend_config *frontend_config_load(const char *path, char *error, size
 	const struct file_config *file = loaded ? loaded : &nothing;
 	config = calloc(1, sizeof(*config));
 	if (!config) {
-		snprintf(error, error_size, "%s: out of memory", check.path);
+		snprintf(error, error_size, "out of memory");
 		goto done;
 	}
 	if (config_take_listen(&check, file, config) == 0 &&

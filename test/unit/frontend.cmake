@@ -1,0 +1,3 @@
+foreach(name route balance packet frontend_config)
+	godwit_unit_test(${name} godwit_frontend)
+endforeach()
