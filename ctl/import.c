@@ -298,8 +298,8 @@ int command_zone_import(struct storage *storage, const struct options *options, 
 	}
 	import.in_transaction = false;
 	import_print_warnings(&import);
-	printf("imported %llu records in %llu zone%s\n", (unsigned long long)import.record_count,
-	       (unsigned long long)import.zone_count, import.zone_count == 1 ? "" : "s");
+	printf("imported %llu records in %llu zones\n", (unsigned long long)import.record_count,
+	       (unsigned long long)import.zone_count);
 	code = EXIT_SUCCESS;
 end:
 	if (import.in_transaction)

@@ -119,6 +119,9 @@ static bool zonefile_lacks_origin(const struct zonefile *reader, const uint8_t *
 static int zonefile_read_name(struct zonefile *reader, const struct source *source,
 			      const struct lexer_token *token, const char *what, uint8_t *out)
 {
+	if (token->text[0] == '"')
+		return zonefile_fail(reader, source, "%s %.200s: names stand without quotes", what,
+				     token->text);
 	int size = dns_name_from_text(token->text, token->length, zonefile_origin(reader), out);
 	if (size > 0 && zonefile_lacks_origin(reader, out, (size_t)size)) {
 		if (zonefile_find_origin(reader, source))

@@ -224,6 +224,7 @@ static void test_quotes_and_escapes(void)
 	expect_error("a 1 TXT \"open", "1", "not closed");
 	expect_error("\na 1 TXT \\", "2", "backslash");
 	expect_error("a 1 TXT \\\nb 1 A 192.0.2.1\n", "1", "backslash");
+	expect_error("\"a\" 1 A 192.0.2.1\n", "1", "without quotes");
 	expect_error("a\\256 1 A 192.0.2.1\n", "1", "owner name a\\256");
 }
 
