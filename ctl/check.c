@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TYPE_KEY 25 /* may stand beside a CNAME (RFC 4034 section 2.1.1 for DNSKEY's ancestor) */
+#define TYPE_KEY 25 /* of RFC 2535 */
 
 /* Writes "NAME has ...: do ..." about `record`. Always -1. */
 static int check_fail(struct check_finding *finding, const struct rr *record, const char *problem,
@@ -55,7 +55,7 @@ const struct rr *check_find_apex(const struct rrlist *list, struct check_finding
 	return soa;
 }
 
-/* Types that live beside a CNAME: its signature and its place in the chain of names. */
+/* Types that may stand beside a CNAME: all that RFC 4035 section 2.5 allows. */
 static bool check_may_join_cname(uint16_t type)
 {
 	return type == DNS_TYPE_CNAME || type == DNS_TYPE_RRSIG || type == DNS_TYPE_NSEC ||

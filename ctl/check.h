@@ -27,7 +27,7 @@ const struct rr *check_find_apex(const struct rrlist *list, struct check_finding
 
 /*
  * Checks the `count` records of one owner name, sorted and without duplicates: no CNAME beside
- * other data (RFC 1034 section 3.6.2; DNSSEC's own types excepted, RFC 4034 section 4), one CNAME,
+ * other data (RFC 1034 section 3.6.2; but for what RFC 4035 section 2.5 allows), one CNAME,
  * one DNAME (RFC 6672 section 2.4), one SOA. 0, or -1 with the finding.
  */
 int check_name(const struct rr *records, size_t count, struct check_finding *finding);

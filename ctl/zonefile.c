@@ -18,7 +18,6 @@
 #include "dns/protocol.h"
 #include "dns/rdata.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -44,6 +43,7 @@ struct zonefile {
 	const struct zonefile_sink *sink;
 	const char *path; /* the outermost */
 	struct source *outermost;
+	unsigned int included; /* files, in all */
 	char *error;
 	size_t error_size;
 
@@ -192,6 +192,9 @@ static int zonefile_include(struct zonefile *reader, struct source *source,
 	if (source->depth == ZONEFILE_INCLUDE_MAX)
 		return zonefile_fail(reader, source, "$INCLUDE nested deeper than %d files",
 				     ZONEFILE_INCLUDE_MAX);
+	if (++reader->included > ZONEFILE_INCLUDES_MAX)
+		return zonefile_fail(reader, source, "more than %d files included in all",
+				     ZONEFILE_INCLUDES_MAX);
 
 	bool had_origin = reader->has_origin;
 	bool had_owner = reader->has_owner;
@@ -354,13 +357,14 @@ static int zonefile_read_record(struct zonefile *reader, struct source *source,
 	}
 	if (zonefile_read_head(reader, source, entry, entry->starts_blank ? 0 : 1, &head))
 		return -1;
-	int size = zonefile_read_data(reader, source, &head);
-	if (size < 0 || zonefile_settle_ttl(reader, source, &head, (size_t)size))
-		return -1;
+	/* Before its data: the names in there may be relative to it already. */
 	if (head.type == DNS_TYPE_SOA && !reader->has_apex) {
 		memcpy(reader->apex, reader->owner, dns_name_size(reader->owner));
 		reader->has_apex = true;
 	}
+	int size = zonefile_read_data(reader, source, &head);
+	if (size < 0 || zonefile_settle_ttl(reader, source, &head, (size_t)size))
+		return -1;
 
 	struct zonefile_record record = {
 		.owner = reader->owner,

@@ -6,7 +6,7 @@
  * together make one is checked elsewhere (ctl/check.h).
  *
  * What names are relative to: the origin the caller gives or $ORIGIN. Where a file has neither, the
- * owner of its SOA record, if it came before; else a name made out of the file's own name
+ * owner of its SOA record, once that was read; else a name made out of the file's own name
  * (example.com.zone, db.example.com, example.com), if it looks like one; else the first relative
  * name is an error.
  *
@@ -19,8 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ZONEFILE_INCLUDE_MAX 16 /* files open at once, the first counted */
-#define ZONEFILE_ERROR_MAX 1024 /* octets that an error line needs at most */
+#define ZONEFILE_INCLUDE_MAX 16     /* files open at once, the first counted */
+#define ZONEFILE_INCLUDES_MAX 10000 /* $INCLUDEs in all: files that multiply end here */
+#define ZONEFILE_ERROR_MAX 1024     /* octets that an error line needs at most */
 
 /* One record. Pointers live until the callback returns. */
 struct zonefile_record {

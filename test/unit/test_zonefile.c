@@ -295,6 +295,7 @@ static void test_origin_is_asked_for_only_when_needed(void)
 	expect_records("a.example. 1 CNAME b.example.\n", NULL, "a.example. 1 CNAME b.example.\n");
 	expect_records("x. 1 SOA ns.x. h.x. 1 2 3 4 5\nwww 1 A 192.0.2.1\n", NULL,
 		       "x. 1 SOA ns.x. h.x. 1 2 3 4 5\nwww.x. 1 A 192.0.2.1\n");
+	expect_records("x. 1 SOA ns h 1 2 3 4 5\n", NULL, "x. 1 SOA ns.x. h.x. 1 2 3 4 5\n");
 	read_text("a.example. 1 CNAME b\n", NULL);
 	expect_error_of("file", "1", "--origin");
 	read_text("\na 1 A 192.0.2.1\n", NULL);
@@ -379,6 +380,19 @@ static void test_include_loops(void)
 	read_file("nest0", "x.");
 	CU_ASSERT_EQUAL(result.status, -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(result.error, "deeper"));
+
+	/* Ten levels of ten would be as many files as nobody can read. */
+	for (int i = 0; i < 10; i++) {
+		char ten[512] = "";
+		for (int n = 0; n < 10; n++)
+			sprintf(ten + strlen(ten), "$INCLUDE bomb%d\n", i + 1);
+		snprintf(name, sizeof(name), "bomb%d", i);
+		write_file(name, ten);
+	}
+	write_file("bomb10", "");
+	read_file("bomb0", "x.");
+	CU_ASSERT_EQUAL(result.status, -1);
+	CU_ASSERT_PTR_NOT_NULL(strstr(result.error, "in all"));
 }
 
 static void test_octets_that_are_no_text(void)
