@@ -2,6 +2,9 @@
  * libevent's HTTP server on a thread and an event base of its own. Nothing is shared with the
  * thread that started it but the listening socket, made before the thread, and an eventfd that
  * tells the loop to end, so libevent needs no locks.
+ *
+ * When the process is out of file descriptors, a connection that waits to be accepted keeps the
+ * listening socket readable: rather than try again at once and for ever, listening pauses a while.
  */
 #include "common/admin.h"
 
@@ -13,6 +16,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -27,6 +31,7 @@
 #define ADMIN_BODY_MAX 1024    /* octets; no request here needs one */
 #define ADMIN_BACKLOG 64
 #define ADMIN_REASON_MAX 512
+#define ADMIN_PAUSE_MS 200 /* after a connection could not be accepted */
 
 struct admin {
 	struct event_base *base;
@@ -107,6 +112,24 @@ static void admin_on_stop(evutil_socket_t fd, short what, void *ctx)
 	event_base_loopbreak(admin->base);
 }
 
+static void admin_on_resume(evutil_socket_t fd, short what, void *listener)
+{
+	(void)fd;
+	(void)what;
+	evconnlistener_enable(listener);
+}
+
+static void admin_on_accept_error(struct evconnlistener *listener, void *http)
+{
+	struct event_base *base = evconnlistener_get_base(listener);
+	const struct timeval pause = {.tv_usec = ADMIN_PAUSE_MS * 1000};
+	(void)http;
+
+	log_warning_limited("admin connection not accepted", "reason=%s", strerror(errno));
+	if (event_base_once(base, -1, EV_TIMEOUT, admin_on_resume, listener, &pause) == 0)
+		evconnlistener_disable(listener);
+}
+
 static void *admin_run(void *arg)
 {
 	struct admin *admin = arg;
@@ -140,8 +163,8 @@ static int admin_listen(const char *text, char *error, size_t error_size)
 	return -1;
 }
 
-/* Makes base, server and stop event; takes over `fd` when it succeeds. */
-static int admin_setup(struct admin *admin, int fd)
+/* Makes the base and the event that ends its loop. */
+static int admin_setup_loop(struct admin *admin)
 {
 	admin->base = event_base_new();
 	if (!admin->base)
@@ -151,8 +174,12 @@ static int admin_setup(struct admin *admin, int fd)
 		return -1;
 	admin->stop_event =
 		event_new(admin->base, admin->stop_fd, EV_READ | EV_PERSIST, admin_on_stop, admin);
-	if (!admin->stop_event || event_add(admin->stop_event, NULL) != 0)
-		return -1;
+	return admin->stop_event ? event_add(admin->stop_event, NULL) : -1;
+}
+
+/* Makes the server; takes over `fd` when it succeeds. */
+static int admin_setup_http(struct admin *admin, int fd)
+{
 	admin->http = evhttp_new(admin->base);
 	if (!admin->http)
 		return -1;
@@ -165,7 +192,11 @@ static int admin_setup(struct admin *admin, int fd)
 	    evhttp_set_cb(admin->http, "/livez", admin_on_live, admin) != 0 ||
 	    evhttp_set_cb(admin->http, "/readyz", admin_on_ready, admin) != 0)
 		return -1;
-	return evhttp_accept_socket(admin->http, fd);
+	struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(admin->http, fd);
+	if (!bound)
+		return -1;
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), admin_on_accept_error);
+	return 0;
 }
 
 struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
@@ -183,7 +214,7 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
 	admin->metrics = metrics;
 	admin->ready = ready;
 	admin->ctx = ctx;
-	if (admin_setup(admin, fd) != 0)
+	if (admin_setup_loop(admin) != 0 || admin_setup_http(admin, fd) != 0)
 		goto fail;
 	fd = -1; /* the server's now */
 	if (pthread_create(&admin->thread, NULL, admin_run, admin) != 0)

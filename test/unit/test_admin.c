@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct metric_def defs[] = {
@@ -185,6 +187,45 @@ static void test_stops_with_clients_connected(void)
 	close(half);
 }
 
+static double cpu_seconds(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void test_out_of_descriptors_does_not_spin(void)
+{
+	struct fixture fixture;
+	struct rlimit limit, low;
+	char reply[64] = "";
+	const struct timespec while_out = {.tv_nsec = 500000000};
+
+	start(&fixture);
+	int client = open_connection(&fixture); /* accepted, or not yet */
+	ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
+	int late = socket(AF_INET, SOCK_STREAM, 0);
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = limit;
+	low.rlim_cur = (rlim_t)late + 1;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+	double before = cpu_seconds();
+	CU_ASSERT_EQUAL(
+		connect(late, (const struct sockaddr *)&fixture.address, sizeof(fixture.address)),
+		0);
+	nanosleep(&while_out, NULL); /* what is watched is that nothing much happens */
+	CU_ASSERT(cpu_seconds() - before < 0.2);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	CU_ASSERT_EQUAL(write(late, "GET /livez HTTP/1.0\r\n\r\n", 23), 23);
+	CU_ASSERT(read(late, reply, sizeof(reply) - 1) > 0);
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	close(late);
+	close(client);
+	stop(&fixture);
+}
+
 static void test_nothing_to_stop_is_fine(void)
 {
 	admin_stop(NULL);
@@ -199,6 +240,7 @@ int main(void)
 		{"a taken port is named", test_a_taken_port_is_named},
 		{"only IP addresses are taken", test_only_ip_addresses_are_taken},
 		{"stops with clients connected", test_stops_with_clients_connected},
+		{"out of descriptors does not spin", test_out_of_descriptors_does_not_spin},
 		{"nothing to stop is fine", test_nothing_to_stop_is_fine},
 	};
 	return SUITE_RUN("admin", tests);
