@@ -1,13 +1,12 @@
 #include "backend/follower.h"
 
 #include "backend/counters.h"
+#include "backend/intake.h"
 #include "backend/mirror.h"
-#include "backend/rrsets.h"
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "dns/name.h"
 #include "storage/storage.h"
 
 #include <errno.h>
@@ -27,7 +26,7 @@ struct follower {
 	struct mirror *mirror;
 	struct metrics_shard *shard;
 	struct storage *storage;
-	struct rrsets *rrsets;
+	struct intake *intake;
 	struct backoff backoff;
 	void (*loaded)(void *ctx);
 	void *ctx;
@@ -35,18 +34,11 @@ struct follower {
 	bool running;
 
 	/* The thread's own. */
-	char zone_text[DNS_NAME_TEXT_MAX]; /* the apex that was used last, and the same parsed */
-	uint8_t zone_apex[DNS_NAME_MAX];
-	bool zone_valid;
-	enum storage_batch batch;
-	uint64_t rejected; /* in this batch */
-	uint64_t zones_no_soa;
 	int outage_status; /* why the store cannot be used; STORAGE_OK: it can */
 
 	/* For others to read. Times are clock_now_ms; 0: never. */
 	_Atomic bool up;
 	_Atomic int64_t contact_ms; /* when the mirror last was as the store */
-	_Atomic int64_t change_ms;  /* when a batch was last taken over */
 	_Atomic int64_t outage_ms;  /* when the outage began; 0: none */
 
 	pthread_mutex_t lock; /* for the two below */
@@ -55,136 +47,7 @@ struct follower {
 	char reason[REASON_MAX]; /* of the outage */
 };
 
-/* --- what the store says -----------------------------------------------------------------------
- */
-
-static void reject(struct follower *follower, const struct storage_name *name,
-		   const struct storage_record *record, const char *reason)
-{
-	follower->rejected++;
-	metrics_add(follower->shard, BACKEND_RECORDS_REJECTED, 1);
-	log_warning_limited("record left out", "key=%s owner=%s zone=%s type=%s reason=%s",
-			    record->key, name->owner, name->zone, record->type, reason);
-}
-
-static void reject_name(struct follower *follower, const struct storage_name *name,
-			const char *reason)
-{
-	for (size_t i = 0; i < name->count; i++)
-		reject(follower, name, &name->records[i], reason);
-}
-
-static void on_rejected(void *ctx, const struct storage_name *name,
-			const struct storage_record *record, const char *reason)
-{
-	reject(ctx, name, record, reason);
-}
-
-static void on_odd(void *ctx, const struct storage_name *name, const char *what)
-{
-	(void)ctx;
-	log_warning_limited("name looks wrong", "owner=%s zone=%s key=%s reason=%s", name->owner,
-			    name->zone, name->count > 0 ? name->records[0].key : "", what);
-}
-
-/* The zone's apex in wire format, or NULL. Zones come in runs: the last one is remembered. */
-static const uint8_t *find_apex(struct follower *follower, const char *zone)
-{
-	if (strcmp(zone, follower->zone_text) != 0) {
-		snprintf(follower->zone_text, sizeof(follower->zone_text), "%s", zone);
-		follower->zone_valid =
-			dns_name_from_text(zone, strlen(zone), NULL, follower->zone_apex) > 0;
-	}
-	return follower->zone_valid ? follower->zone_apex : NULL;
-}
-
-static void sink_begin(void *ctx, enum storage_batch batch)
-{
-	struct follower *follower = ctx;
-
-	follower->batch = batch;
-	follower->rejected = 0;
-	mirror_write_begin(follower->mirror, batch == STORAGE_BATCH_FULL);
-}
-
-static void sink_zone(void *ctx, const char *apex)
-{
-	struct follower *follower = ctx;
-	const uint8_t *wire = find_apex(follower, apex);
-
-	if (wire != NULL)
-		mirror_put_zone(follower->mirror, wire);
-	else
-		log_warning_limited("zone left out", "zone=%s reason=%s", apex,
-				    "its name is no domain name");
-}
-
-static void sink_zone_gone(void *ctx, const char *apex)
-{
-	struct follower *follower = ctx;
-	const uint8_t *wire = find_apex(follower, apex);
-
-	if (wire != NULL)
-		mirror_remove_zone(follower->mirror, wire);
-}
-
-static void sink_name(void *ctx, const struct storage_name *name)
-{
-	struct follower *follower = ctx;
-	const uint8_t *apex = find_apex(follower, name->zone);
-	const struct mirror_rrset_input *sets;
-	uint8_t owner[DNS_NAME_MAX];
-	size_t count;
-	int size = dns_name_from_text(name->owner, strlen(name->owner), NULL, owner);
-
-	if (apex == NULL) {
-		reject_name(follower, name, "its zone's name is no domain name");
-	} else if (size < 0) {
-		reject_name(follower, name, dns_error_text(size));
-	} else if (!dns_name_is_within(owner, apex)) {
-		reject_name(follower, name, "the owner name is outside its zone");
-	} else {
-		count = rrsets_build(follower->rrsets, name, dns_name_equal(owner, apex), &sets);
-		if (mirror_put_name(follower->mirror, apex, owner, sets, count) < 0)
-			reject_name(follower, name, "there is no such zone");
-	}
-}
-
-/* Says when zones stop or start to lack an SOA: such a zone is not served. */
-static void report_zones_without_soa(struct follower *follower, const struct mirror_stats *stats)
-{
-	if (stats->zones_no_soa > follower->zones_no_soa)
-		log_warning("zones without an SOA are not served", "zones=%" PRIu64,
-			    stats->zones_no_soa);
-	else if (stats->zones_no_soa < follower->zones_no_soa)
-		log_info("zones got their SOA", "zones_left=%" PRIu64, stats->zones_no_soa);
-	follower->zones_no_soa = stats->zones_no_soa;
-}
-
-static void sink_commit(void *ctx)
-{
-	struct follower *follower = ctx;
-	struct mirror_stats stats;
-	int64_t now = clock_now_ms();
-
-	mirror_write_commit(follower->mirror);
-	mirror_read_stats(follower->mirror, &stats);
-	atomic_store_explicit(&follower->contact_ms, now, memory_order_relaxed);
-	atomic_store_explicit(&follower->change_ms, now, memory_order_relaxed);
-	if (follower->batch == STORAGE_BATCH_CHANGES)
-		metrics_add(follower->shard, BACKEND_STORE_CHANGES, 1);
-	report_zones_without_soa(follower, &stats);
-}
-
-static void sink_abort(void *ctx)
-{
-	struct follower *follower = ctx;
-
-	mirror_write_abort(follower->mirror);
-}
-
-/* --- outages -----------------------------------------------------------------------------------
- */
+/* --- outages ---------------------------------------------------------------------------------- */
 
 static void outage_begin(struct follower *follower, int status)
 {
@@ -235,8 +98,13 @@ static bool pause_before_retry(struct follower *follower)
 	return !stopping;
 }
 
-/* --- the thread --------------------------------------------------------------------------------
- */
+/* --- the thread ------------------------------------------------------------------------------- */
+
+/* The mirror is as the store is, now. */
+static void note_contact(struct follower *follower)
+{
+	atomic_store_explicit(&follower->contact_ms, clock_now_ms(), memory_order_relaxed);
+}
 
 static int load(struct follower *follower, const struct storage_sink *sink)
 {
@@ -247,12 +115,13 @@ static int load(struct follower *follower, const struct storage_sink *sink)
 	if (status != STORAGE_OK)
 		return status;
 	outage_end(follower);
+	note_contact(follower);
 	metrics_add(follower->shard, BACKEND_STORE_LOADS, 1);
 	mirror_read_stats(follower->mirror, &stats);
 	log_info("store loaded",
 		 "zones=%" PRIu64 " names=%" PRIu64 " records=%" PRIu64 " left_out=%" PRIu64
 		 " took_s=%.3f",
-		 stats.zones, stats.names, stats.records, follower->rejected,
+		 stats.zones, stats.names, stats.records, intake_rejected(follower->intake),
 		 (double)(clock_now_ms() - started) / 1000);
 	if (follower->loaded != NULL)
 		follower->loaded(follower->ctx);
@@ -270,8 +139,7 @@ static int follow(struct follower *follower, const struct storage_sink *sink)
 	while (status == STORAGE_OK) {
 		status = storage_follow(follower->storage, sink, FOLLOW_WAIT_MS);
 		if (status == STORAGE_OK) {
-			atomic_store_explicit(&follower->contact_ms, clock_now_ms(),
-					      memory_order_relaxed);
+			note_contact(follower);
 			backoff_reset(&follower->backoff);
 			reloaded = false;
 		} else if (status == STORAGE_RELOAD && !reloaded) {
@@ -288,15 +156,7 @@ static int follow(struct follower *follower, const struct storage_sink *sink)
 static void *follower_run(void *arg)
 {
 	struct follower *follower = arg;
-	const struct storage_sink sink = {
-		.ctx = follower,
-		.begin = sink_begin,
-		.zone = sink_zone,
-		.zone_gone = sink_zone_gone,
-		.name = sink_name,
-		.commit = sink_commit,
-		.abort = sink_abort,
-	};
+	const struct storage_sink sink = intake_sink(follower->intake);
 
 	pthread_setname_np(pthread_self(), "follower");
 	mirror_reader_register();
@@ -313,8 +173,7 @@ static void *follower_run(void *arg)
 	return NULL;
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 /* The condition is waited for by CLOCK_MONOTONIC, as clock_now_ms counts. */
 static void init_wake(struct follower *follower)
@@ -334,7 +193,6 @@ struct follower *follower_create(const struct follower_options *options, struct 
 	const struct storage_options storage = {.password_file = options->password_file,
 						.read_only = true};
 	struct follower *follower = calloc(1, sizeof(*follower));
-	const struct rrsets_report report = {follower, on_rejected, on_odd};
 
 	if (follower == NULL) {
 		snprintf(error, error_size, "out of memory");
@@ -346,8 +204,8 @@ struct follower *follower_create(const struct follower_options *options, struct 
 	follower->ctx = options->ctx;
 	follower->backoff = (struct backoff){FOLLOWER_RETRY_MIN_MS, FOLLOWER_RETRY_MAX_MS, 0};
 	follower->shard = metrics_shard_create(metrics);
-	follower->rrsets = rrsets_create(&report);
-	if (follower->rrsets == NULL)
+	follower->intake = intake_create(mirror, follower->shard);
+	if (follower->intake == NULL)
 		snprintf(error, error_size, "out of memory");
 	else
 		follower->storage = storage_create(options->store, &storage, error, error_size);
@@ -385,14 +243,13 @@ void follower_destroy(struct follower *follower)
 		return;
 	follower_stop(follower);
 	storage_destroy(follower->storage);
-	rrsets_destroy(follower->rrsets);
+	intake_destroy(follower->intake);
 	pthread_cond_destroy(&follower->wake);
 	pthread_mutex_destroy(&follower->lock);
 	free(follower);
 }
 
-/* --- figures -----------------------------------------------------------------------------------
- */
+/* --- figures ---------------------------------------------------------------------------------- */
 
 /* Seconds since a time of clock_now_ms. */
 static double seconds_since(int64_t then_ms)
@@ -403,26 +260,24 @@ static double seconds_since(int64_t then_ms)
 bool follower_describe(struct follower *follower, char *out, size_t size)
 {
 	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
-	int64_t outage = atomic_load_explicit(&follower->outage_ms, memory_order_relaxed);
+	bool outage = atomic_load_explicit(&follower->outage_ms, memory_order_relaxed) != 0;
 	bool loaded = mirror_is_loaded(follower->mirror);
-	char reason[REASON_MAX];
+	char reason[REASON_MAX + 2] = "";
 	struct mirror_stats stats;
 
 	mirror_read_stats(follower->mirror, &stats);
-	pthread_mutex_lock(&follower->lock);
-	snprintf(reason, sizeof(reason), "%s", follower->reason);
-	pthread_mutex_unlock(&follower->lock);
-	if (!loaded && outage == 0)
-		snprintf(out, size, "store not loaded yet");
-	else if (!loaded)
-		snprintf(out, size, "store not loaded yet: %s", reason);
-	else if (outage == 0)
-		snprintf(out, size, "%" PRIu64 " zones, %" PRIu64 " names, data %.1f s old",
-			 stats.zones, stats.names, seconds_since(contact));
+	if (outage) {
+		pthread_mutex_lock(&follower->lock);
+		snprintf(reason, sizeof(reason), ": %s", follower->reason);
+		pthread_mutex_unlock(&follower->lock);
+	}
+	if (loaded)
+		snprintf(out, size, "%" PRIu64 " %s, %" PRIu64 " %s%s, data %.1f s old%s",
+			 stats.zones, stats.zones == 1 ? "zone" : "zones", stats.names,
+			 stats.names == 1 ? "name" : "names", outage ? " from memory" : "",
+			 seconds_since(contact), reason);
 	else
-		snprintf(out, size,
-			 "%" PRIu64 " zones, %" PRIu64 " names from memory, data %.1f s old: %s",
-			 stats.zones, stats.names, seconds_since(contact), reason);
+		snprintf(out, size, "store not loaded yet%s", reason);
 	return loaded;
 }
 
@@ -430,7 +285,6 @@ void follower_collect(void *ctx, struct evbuffer *out)
 {
 	struct follower *follower = ctx;
 	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
-	int64_t change = atomic_load_explicit(&follower->change_ms, memory_order_relaxed);
 	struct mirror_stats stats;
 
 	mirror_read_stats(follower->mirror, &stats);
@@ -443,7 +297,7 @@ void follower_collect(void *ctx, struct evbuffer *out)
 				    seconds_since(contact));
 		metrics_print_gauge(out, "godwit_backend_last_change_age_seconds",
 				    "Time since a load or a change was last taken over.",
-				    seconds_since(change));
+				    seconds_since(intake_changed_ms(follower->intake)));
 	}
 	metrics_print_gauge(out, "godwit_backend_zones", "Zones served.", (double)stats.zones);
 	metrics_print_gauge(out, "godwit_backend_zones_without_soa",

@@ -6,8 +6,7 @@
  * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), loads everything anew once it is back,
  * and says so. A load that breaks off takes nothing away.
  *
- * What a record must be to be served is said in backend/rrsets.h; besides, its owner must be in
- * its zone. What is left out is logged with its key in the store (rate-limited) and counted.
+ * What a record must be to be served is said in backend/intake.h.
  *
  * Threads: create, start, stop and destroy from one thread; the rest from any.
  */

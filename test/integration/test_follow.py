@@ -116,6 +116,29 @@ def test_rows_that_do_not_parse_are_left_out_at_load(store, start_backend, rtype
     assert "left_out=1" in backend.log()
 
 
+def test_each_of_several_bad_rows_is_named(store, start_backend):
+    for number in range(20):
+        store.add_record("example.com", f"bad{number}.example.com", "A", "nonsense")
+    log = start_backend(store).wait_ready().log()
+    for (key,) in store.sql("SELECT id FROM records WHERE content = 'nonsense'"):
+        assert f"key=records.id={key} " in log.replace('"', "")
+    assert "left_out=20" in log
+
+
+def test_a_store_full_of_bad_rows_does_not_flood_the_log(store, start_backend):
+    rows = [(f"bad{number}.example.com",) for number in range(2000)]
+    connection = store.connect()
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO records (domain_id, name, type, content, ttl) "
+                           "SELECT id, ?, 'A', 'nonsense', 300 FROM domains", rows)
+    connection.execute("COMMIT")
+    connection.close()
+    backend = start_backend(store).wait_ready()
+    assert backend.metric(REJECTED) == 2000
+    assert 50 < backend.log().count("record left out") <= 100
+    assert "too many bad records" in backend.log()
+
+
 def test_an_owner_outside_its_zone_is_left_out(store, start_backend):
     store.add_record("example.com", "www.example.net", "A", "192.0.2.1")
     store.add_record("example.com", "notexample.com", "A", "192.0.2.1")
@@ -218,7 +241,8 @@ def test_a_store_that_is_replaced_is_loaded_again(store, backend, client):
     wait_answers(client, "www.example.com", ["192.0.2.180"])
 
 
-@pytest.mark.parametrize("content", [None, b"", b"not a database at all, for sure" * 100])
+@pytest.mark.parametrize("content", [None, b"", b"not a database at all, for sure" * 100],
+                         ids=["missing", "empty", "garbage"])
 def test_starting_without_a_usable_store(tmp_path, start_backend, content):
     """Says what is wrong, once, does not answer, and starts to when the store is made."""
     store = godwit.Store(tmp_path, "first.db")
@@ -235,7 +259,7 @@ def test_starting_without_a_usable_store(tmp_path, start_backend, content):
         store.path.unlink(missing_ok=True)
         store.init().load_zone()
         backend.wait_ready()
-        assert addresses(client, "www.example.com") == ["192.0.2.80"]
+        wait_answers(client, "www.example.com", ["192.0.2.80"])
 
 
 def test_an_outage_is_one_line_however_often_it_is_retried(tmp_path, start_backend):

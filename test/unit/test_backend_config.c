@@ -59,7 +59,7 @@ static void test_defaults_of_what_a_file_leaves_out(void)
 		"",
 		"# only words\n",
 		"log: { format: logfmt }\n",
-		"listen: [\"127.0.0.1:8053\"]\npassword_file: null\nsnapshot: null\n",
+		"listen: [\"127.0.0.1:8053\"]\npassword_file: null\nsnapshot: null\ntls: null\n",
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {

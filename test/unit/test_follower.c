@@ -19,8 +19,7 @@
 
 #define DEADLINE_MS 10000
 
-/* --- the store ---------------------------------------------------------------------------------
- */
+/* --- the store -------------------------------------------------------------------------------- */
 
 struct storage {
 	int unused;
@@ -157,8 +156,7 @@ static unsigned int get(const unsigned int *member)
 	return value;
 }
 
-/* --- what the tests run on ---------------------------------------------------------------------
- */
+/* --- what the tests run on -------------------------------------------------------------------- */
 
 static struct mirror *mirror;
 static struct metrics *metrics;
@@ -238,15 +236,14 @@ static bool described(const char *words)
 	return strstr(text, words) != NULL;
 }
 
-/* --- tests -------------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void test_everything_is_loaded_once(void)
 {
 	begin(STORAGE_OK);
 	WAIT_FOR(atomic_load(&loaded_calls) == 1);
 	CU_ASSERT_EQUAL(served(), 1);
-	CU_ASSERT(described("1 zones, 2 names, data 0."));
+	CU_ASSERT(described("1 zone, 2 names, data 0."));
 	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_LOADS), 1);
 	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_OUTAGES), 0);
 	end();

@@ -1,0 +1,37 @@
+/*
+ * The intake: the sink through which a store's batches reach the mirror. Turns text into wire
+ * format and leaves out what makes no sense:
+ *
+ *   - records as backend/rrsets.h says;
+ *   - names outside their zone, and names and zones that are no domain names.
+ *
+ * What is left out is counted, and logged with its key in the store; a hundred lines a minute at
+ * most, so that a few bad records are all named and a store full of them floods no log.
+ *
+ * Threads: the one that writes the mirror; intake_changed_ms from any.
+ */
+#ifndef GODWIT_BACKEND_INTAKE_H
+#define GODWIT_BACKEND_INTAKE_H
+
+#include "storage/storage.h"
+
+#include <stdint.h>
+
+struct intake;
+struct metrics_shard;
+struct mirror;
+
+/* Borrows both; the shard must be the writing thread's. NULL when there is no memory. */
+struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard);
+void intake_destroy(struct intake *intake);
+
+/* The sink to hand to the store; its `ctx` is the intake. */
+struct storage_sink intake_sink(struct intake *intake);
+
+/* Records left out of the batch that was taken in last. */
+uint64_t intake_rejected(const struct intake *intake);
+
+/* When a batch was last taken in, by clock_now_ms; 0: never. Any thread. */
+int64_t intake_changed_ms(const struct intake *intake);
+
+#endif
