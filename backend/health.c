@@ -107,8 +107,7 @@ static int read_service(struct rpc_call *call)
 	return known;
 }
 
-/* --- Check -------------------------------------------------------------------------------------
- */
+/* --- Check ------------------------------------------------------------------------------------ */
 
 void health_serve_check(struct rpc_call *call, void *ctx)
 {
@@ -134,8 +133,7 @@ void health_serve_check(struct rpc_call *call, void *ctx)
 	rpc_call_finish(call, GRPC_STATUS_OK, NULL, &message);
 }
 
-/* --- Watch -------------------------------------------------------------------------------------
- */
+/* --- Watch ------------------------------------------------------------------------------------ */
 
 static health_status watch_status(const struct health_watch *watch)
 {
@@ -287,8 +285,7 @@ void health_serve_watch(struct rpc_call *call, void *ctx)
 	}
 }
 
-/* --- the state ---------------------------------------------------------------------------------
- */
+/* --- the state -------------------------------------------------------------------------------- */
 
 static void push_all(struct health *health)
 {

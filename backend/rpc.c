@@ -40,8 +40,7 @@ struct rpc_queue {
 static void call_arrived(struct rpc_tag *tag, bool ok);
 static void call_finished(struct rpc_tag *tag, bool ok);
 
-/* --- lanes -------------------------------------------------------------------------------------
- */
+/* --- lanes ------------------------------------------------------------------------------------ */
 
 static grpc_call_error call_request(struct rpc_call *call)
 {
@@ -116,8 +115,7 @@ static void lane_clear(struct rpc_lane *lane)
 	gpr_free(lane->calls);
 }
 
-/* --- calls -------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static void call_arrived(struct rpc_tag *tag, bool ok)
 {
@@ -219,8 +217,7 @@ void rpc_call_release(struct rpc_call *call)
 	grpc_call_unref(gone);
 }
 
-/* --- the queue and its thread ------------------------------------------------------------------
- */
+/* --- the queue and its thread ----------------------------------------------------------------- */
 
 static gpr_timespec next_sweep(void)
 {
@@ -305,15 +302,17 @@ static void queue_drain(struct rpc_queue *queue)
 	}
 }
 
-void rpc_queue_destroy(struct rpc_queue *queue)
+void rpc_queue_stop(struct rpc_queue *queue)
 {
-	if (queue == NULL)
-		return;
 	grpc_completion_queue_shutdown(queue->queue);
 	if (queue->running)
 		pthread_join(queue->thread, NULL);
 	else
 		queue_drain(queue);
+}
+
+void rpc_queue_destroy(struct rpc_queue *queue)
+{
 	for (unsigned int i = 0; i < queue->lane_count; i++)
 		lane_clear(&queue->lanes[i]);
 	grpc_completion_queue_destroy(queue->queue);

@@ -91,9 +91,12 @@ void rpc_queue_add_method(struct rpc_queue *queue, const struct rpc_method *meth
 int rpc_queue_start(struct rpc_queue *queue);
 
 /*
- * Ends the thread and frees the queue. The server must be down (all its calls gone), or never have
- * been started. NULL is allowed.
+ * Ends the thread. The server must be down (all its calls gone), or never have been started. Stop
+ * every queue before destroying one: a thread that polls writes into the slots of all.
  */
+void rpc_queue_stop(struct rpc_queue *queue);
+
+/* Frees a queue that was stopped. */
 void rpc_queue_destroy(struct rpc_queue *queue);
 
 /*

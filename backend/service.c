@@ -258,14 +258,17 @@ void service_destroy(struct service *service)
 	if (service == NULL)
 		return;
 	service_stop(service, 0);
-	rpc_queue_destroy(service->control);
+	rpc_queue_stop(service->control);
 	for (unsigned int i = 0; i < service->thread_count; i++)
-		rpc_queue_destroy(service->queues[i]);
+		rpc_queue_stop(service->queues[i]);
 	grpc_completion_queue_shutdown(service->stop_queue);
 	grpc_server_destroy(service->server);
 	grpc_completion_queue_destroy(service->stop_queue);
-	for (unsigned int i = 0; i < service->thread_count; i++)
+	rpc_queue_destroy(service->control);
+	for (unsigned int i = 0; i < service->thread_count; i++) {
+		rpc_queue_destroy(service->queues[i]);
 		query_worker_destroy(service->workers[i]);
+	}
 	health_destroy(service->health);
 	gpr_free(service);
 	grpc_shutdown();
