@@ -341,8 +341,12 @@ static void tcp_on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 		close(fd);
 		return;
 	}
+	/* Best effort: replies leave at once, and the kernel keeps few for those who do not read.
+	 */
 	const int on = 1;
+	const int buffer_size = TCP_OUTPUT_MAX;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
 	connection = tcp_open(server, fd);
 	if (!connection) {
 		atomic_fetch_sub_explicit(server->open, 1, memory_order_relaxed);

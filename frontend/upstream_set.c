@@ -254,8 +254,10 @@ static bool upstream_route_is_ready(const struct upstream_route *route)
 
 bool upstream_is_ready(struct upstream *upstream, char *reason, size_t reason_size)
 {
-	bool ready = true;
 	pthread_mutex_lock(&upstream->lock);
+	bool ready = upstream->plan != NULL;
+	if (!ready)
+		snprintf(reason, reason_size, "starting");
 	for (size_t i = 0; i < upstream->route_count && ready; i++) {
 		const struct upstream_route *route = &upstream->routes[i];
 		ready = upstream_route_is_ready(route);
