@@ -190,6 +190,13 @@ def test_check_accepts_what_runs_and_opens_nothing(both, tmp_path):
         assert done.returncode == 0
 
 
+@pytest.mark.parametrize("path", sorted((godwit.REPOSITORY / "docs").glob("*.yaml")),
+                         ids=lambda path: path.name)
+def test_examples_in_docs_are_accepted(path):
+    done = run(program(f"godwit-{path.stem}"), "--config", path, "--check", cwd=path.parent)
+    assert done.stderr == ""
+
+
 def test_a_taken_admin_port_is_named(both):
     for daemon in both:
         done = run(program(daemon.name), "--config", daemon.config_path, check=False)

@@ -112,6 +112,13 @@ def test_run_leaves_nothing_behind(script_run, number):
     assert script_run.wait_end() == 0, script_run.log()
 
 
+def test_run_shows_a_change_that_works(script_run):
+    script_run.start().wait_ready()
+    line = [line for line in script_run.log().splitlines() if "record set" in line][0]
+    run(*line.split(), cwd=REPOSITORY)
+    wait_until(lambda: answers(ask(script_run.server, "hello.example.com")) == ["192.0.2.7"])
+
+
 def test_run_keeps_the_store(script_run):
     script_run.start().wait_ready()
     store = godwit.Store(script_run.directory)
