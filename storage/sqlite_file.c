@@ -25,7 +25,12 @@
 
 #define BUSY_READER_MS 1000 /* a follower looks again soon */
 #define BUSY_WRITER_MS 5000 /* godwitctl waits for a backend or another writer */
-#define WRITER_CACHE_KIB "65536"
+
+/*
+ * For long imports: their indexes' pages should stay in memory, and so should the journals of
+ * single statements, which SQLite keeps for every statement that fires triggers.
+ */
+#define WRITER_PRAGMAS "PRAGMA cache_size = -262144; PRAGMA temp_store = MEMORY; "
 
 /* Waits a little for another program's lock; 0 makes SQLite give up with SQLITE_BUSY. */
 static int on_busy(void *ctx, int count)
@@ -177,12 +182,11 @@ static char *make_uri(const char *path, const char *parameters)
 /* Sets a fresh connection up and reads from the file for the first time. */
 static int prepare_connection(struct sqlite_store *store)
 {
-	const char *pragmas = store->base.read_only
-				      ? "PRAGMA query_only = ON; PRAGMA schema_version"
-				      : "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; "
-					"PRAGMA cache_size = -" WRITER_CACHE_KIB
-					"; PRAGMA schema_version";
+	const char *pragmas = "PRAGMA query_only = ON; PRAGMA schema_version";
 
+	if (!store->base.read_only)
+		pragmas = "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL; " WRITER_PRAGMAS
+			  "PRAGMA schema_version";
 	sqlite3_extended_result_codes(store->db, 1);
 	sqlite3_busy_handler(store->db, on_busy, store);
 	/* A reader leaves the log to the writers, and never removes one when it closes. */
