@@ -287,6 +287,25 @@ def test_health_follows_the_store(tmp_path, start_backend):
             assert watcher.wait_end() == grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_client_that_checks_health_itself_waits_for_the_records(tmp_path, start_backend):
+    """gRPC's own client-side health checking, as balancers use it: it rests on Watch."""
+    store = godwit.Store(tmp_path, "late.db")
+    backend = start_backend(store).wait_alive()
+    service_config = godwit.json.dumps({
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": "coredns.dns.DnsService"}})
+    with GrpcClient(backend.address, **{"grpc.service_config": service_config}) as client:
+        question = dns.message.make_query("www.example.com", "A")
+        waiting = client.query_call.future(godwit.stubs("dns").DnsPacket(
+            msg=question.to_wire()), timeout=20, wait_for_ready=True)
+        wait_until(lambda: backend.metric("godwit_backend_health_watchers") == 1)
+        assert not waiting.done()
+        store.init().load_zone()
+        assert question.is_response(dns.message.from_wire(waiting.result().msg))
+    unavailable = 'godwit_backend_calls_total{method="Query",status="UNAVAILABLE"}'
+    assert backend.metric(unavailable) == 0
+
+
 def test_watch_of_an_unknown_service_stays_open(client):
     watcher = Watcher(client, "nobody.Nothing")
     watcher.wait_for("SERVICE_UNKNOWN")
