@@ -103,6 +103,8 @@ static int import_add_record(void *ctx, const struct zonefile_record *record, ch
 		.rdata_size = record->rdata_size,
 		.type = record->type,
 	};
+	if (store_check_rdata(&import->writer, &rr, error, error_size))
+		return -1;
 	if (rrlist_add(&import->list, &rr)) {
 		snprintf(error, error_size, "out of memory");
 		return -1;
@@ -224,7 +226,7 @@ static int import_write(struct import *import, const char *path, const struct rr
 		uint32_t ttl = rrlist_lowest_ttl(list, i, count);
 		if (store_put_rrset(import->storage, &import->writer, apex, &list->records[i],
 				    count, ttl))
-			return -1;
+			return import_fail(import, "%s", import->writer.error);
 		i += count;
 		/* Small zones are read and written too fast for a change of words. */
 		if (list->count > 100000)

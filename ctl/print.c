@@ -40,7 +40,7 @@ static int owner_width(const struct rrlist *list, const uint8_t *apex)
  */
 static int print_lines(const struct rrlist *list, const uint8_t *apex, const uint32_t *default_ttl)
 {
-	char *text = NULL;
+	char *text = NULL, error[STORE_ERROR_MAX];
 	size_t capacity = 0;
 	int width = owner_width(list, apex);
 	int result = -1;
@@ -54,8 +54,10 @@ static int print_lines(const struct rrlist *list, const uint8_t *apex, const uin
 		if (!default_ttl || record->ttl != *default_ttl)
 			snprintf(ttl, sizeof(ttl), "%u", record->ttl);
 		dns_type_to_text(record->type, type);
-		if (store_format_rdata(record, &text, &capacity, 0) < 0)
+		if (store_format_rdata(record, &text, &capacity, 0, error) < 0) {
+			text_fail("%s", error);
 			goto end;
+		}
 		printf("%-*s %-6s IN %-6s %s\n", width, owner, ttl, type, text);
 	}
 	result = 0;
@@ -82,7 +84,7 @@ int print_records(const struct rrlist *list)
 
 int print_json(const struct rrlist *list)
 {
-	char *text = NULL;
+	char *text = NULL, error[STORE_ERROR_MAX];
 	size_t capacity = 0;
 	int result = -1;
 
@@ -92,8 +94,10 @@ int print_json(const struct rrlist *list)
 		char owner[DNS_NAME_TEXT_MAX], type[DNS_TYPE_TEXT_MAX];
 		dns_name_to_text(record->owner, owner);
 		dns_type_to_text(record->type, type);
-		if (store_format_rdata(record, &text, &capacity, 0) < 0)
+		if (store_format_rdata(record, &text, &capacity, 0, error) < 0) {
+			text_fail("%s", error);
 			goto end;
+		}
 		fputs(i > 0 ? ",\n  {\"name\": " : "\n  {\"name\": ", stdout);
 		text_print_json(stdout, owner);
 		printf(", \"type\": \"%s\", \"ttl\": %u, \"data\": ", type, record->ttl);

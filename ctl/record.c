@@ -69,43 +69,50 @@ static int edit_check_quoting(const struct edit *edit, const char *data)
 	return 0;
 }
 
+/* Reads one DATA argument into `given`. */
+static int edit_read_data(struct edit *edit, const char *data)
+{
+	char reason[256];
+	if (edit_check_quoting(edit, data))
+		return -1;
+	int size = dns_rdata_from_text(edit->type, data, NULL, edit->rdata, sizeof(edit->rdata),
+				       reason, sizeof(reason));
+	struct rr rr = {
+		.owner = edit->name,
+		.rdata = edit->rdata,
+		.rdata_size = (uint16_t)size,
+		.type = edit->type,
+	};
+	if (size < 0 || store_check_rdata(&edit->writer, &rr, reason, sizeof(reason))) {
+		text_fail(
+			"godwitctl: %s data \"%.300s\": %s (one argument is one record: quote it)",
+			edit->type_text, data, reason);
+		return -1;
+	}
+	if (rrlist_add(&edit->given, &rr)) {
+		text_fail("godwitctl: out of memory");
+		return -1;
+	}
+	return 0;
+}
+
 /* Reads NAME TYPE DATA... into `name`, `type` and `given`. */
 static int edit_read_words(struct edit *edit, char **words, size_t count)
 {
-	char reason[256];
 	int type = dns_type_from_text(words[1]);
 	if (text_read_name(words[0], "name", edit->name))
 		return -1;
 	if (type < 0 || !dns_type_is_data((uint16_t)type)) {
-		text_fail(
-			"godwitctl: %.50s is not a type of records: A, AAAA, TXT, ... or TYPE65280",
-			words[1]);
+		text_fail("godwitctl: %.50s is not a type of records: A, AAAA, TXT, ... or "
+			  "TYPE65280",
+			  words[1]);
 		return -1;
 	}
 	edit->type = (uint16_t)type;
 	dns_type_to_text(edit->type, edit->type_text);
-	for (size_t i = 2; i < count; i++) {
-		if (edit_check_quoting(edit, words[i]))
+	for (size_t i = 2; i < count; i++)
+		if (edit_read_data(edit, words[i]))
 			return -1;
-		int size = dns_rdata_from_text(edit->type, words[i], NULL, edit->rdata,
-					       sizeof(edit->rdata), reason, sizeof(reason));
-		if (size < 0) {
-			text_fail("godwitctl: %s data \"%.300s\": %s (one argument is one record: "
-				  "quote it)",
-				  edit->type_text, words[i], reason);
-			return -1;
-		}
-		struct rr rr = {
-			.owner = edit->name,
-			.rdata = edit->rdata,
-			.rdata_size = (uint16_t)size,
-			.type = edit->type,
-		};
-		if (rrlist_add(&edit->given, &rr)) {
-			text_fail("godwitctl: out of memory");
-			return -1;
-		}
-	}
 	return 0;
 }
 
@@ -241,14 +248,24 @@ static bool edit_changes(const struct edit *edit)
 	return false;
 }
 
+/* Writes `count` records of one name and type. */
+static int edit_put(struct edit *edit, const struct rr *records, size_t count)
+{
+	if (store_put_rrset(edit->storage, &edit->writer, edit->apex, records, count,
+			    records->ttl) == 0)
+		return 0;
+	text_fail("%s", edit->writer.error);
+	return -1;
+}
+
+/* Writes the RRset as it shall be, or deletes it when nothing of it is left. */
 static int edit_write(struct edit *edit)
 {
 	const struct rrlist *after = &edit->after;
 	for (size_t i = 0; i < after->count;) {
 		size_t count = rrlist_rrset_length(after, i);
 		if (after->records[i].type == edit->type)
-			return store_put_rrset(edit->storage, &edit->writer, edit->apex,
-					       &after->records[i], count, after->records[i].ttl);
+			return edit_put(edit, &after->records[i], count);
 		i += count;
 	}
 	char owner[DNS_NAME_TEXT_MAX];
@@ -290,7 +307,7 @@ static int edit_raise_serial(struct edit *edit)
 	/* Behind the two names stand serial, refresh, retry, expire and minimum. */
 	uint8_t *serial = edit->rdata + soa.rdata_size - 20;
 	dns_put32(serial, dns_get32(serial) + 1);
-	result = store_put_rrset(edit->storage, &edit->writer, edit->apex, &soa, 1, soa.ttl);
+	result = edit_put(edit, &soa, 1);
 end:
 	rrlist_clear(&list);
 	return result;

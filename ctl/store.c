@@ -135,10 +135,23 @@ void store_writer_clear(struct store_writer *writer)
 	free(writer->text);
 	free(writer->offsets);
 	free(writer->contents);
+	free(writer->rdata);
 	memset(writer, 0, sizeof(*writer));
 }
 
-int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset)
+/* Says which record cannot be written, by where it was read. */
+static void store_note_unwritable(const struct rr *record, int reason, char *error)
+{
+	char place[STORE_ERROR_MAX / 2] = "godwitctl", type[DNS_TYPE_TEXT_MAX];
+	if (record->file)
+		snprintf(place, sizeof(place), "%s:%u", record->file, record->line);
+	dns_type_to_text(record->type, type);
+	snprintf(error, STORE_ERROR_MAX, "%s: %s data that cannot be written as text: %s", place,
+		 type, dns_error_text(reason));
+}
+
+int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset,
+		       char *error)
 {
 	for (;;) {
 		int length = DNS_ERROR_NO_SPACE;
@@ -148,19 +161,52 @@ int store_format_rdata(const struct rr *record, char **text, size_t *capacity, s
 		if (length >= 0)
 			return length;
 		if (length != DNS_ERROR_NO_SPACE || *capacity > offset + RDATA_TEXT_MAX) {
-			text_fail("godwitctl: cannot write record data of type %u: %s",
-				  record->type, dns_error_text(length));
+			store_note_unwritable(record, length, error);
 			return -1;
 		}
 		size_t larger = *capacity ? *capacity * 2 : 4096;
 		char *moved = realloc(*text, larger);
 		if (!moved) {
-			text_fail("godwitctl: out of memory");
+			snprintf(error, STORE_ERROR_MAX, "godwitctl: out of memory");
 			return -1;
 		}
 		*text = moved;
 		*capacity = larger;
 	}
+}
+
+/* Types whose data is read and written by dns/ itself, which cannot go wrong. */
+static bool store_type_is_simple(uint16_t type)
+{
+	return type == DNS_TYPE_A || type == DNS_TYPE_AAAA || type == DNS_TYPE_NS ||
+	       type == DNS_TYPE_CNAME || type == DNS_TYPE_PTR;
+}
+
+int store_check_rdata(struct store_writer *writer, const struct rr *record, char *error,
+		      size_t error_size)
+{
+	char reason[256];
+	if (store_type_is_simple(record->type))
+		return 0;
+	if (!writer->rdata)
+		writer->rdata = malloc(DNS_RDATA_MAX);
+	if (!writer->rdata) {
+		snprintf(error, error_size, "out of memory");
+		return -1;
+	}
+	int length =
+		store_format_rdata(record, &writer->text, &writer->text_capacity, 0, writer->error);
+	if (length >= 0) {
+		int size = dns_rdata_from_text(record->type, writer->text, NULL, writer->rdata,
+					       DNS_RDATA_MAX, reason, sizeof(reason));
+		if (size == record->rdata_size &&
+		    memcmp(writer->rdata, record->rdata, record->rdata_size) == 0)
+			return 0;
+	}
+	snprintf(error, error_size,
+		 "data that would not come out of the store as it went in: "
+		 "look for a field that is missing or wrong");
+	return -1;
 }
 
 static int store_writer_reserve(struct store_writer *writer, size_t count)
@@ -174,7 +220,7 @@ static int store_writer_reserve(struct store_writer *writer, size_t count)
 	if (contents)
 		writer->contents = contents;
 	if (!offsets || !contents) {
-		text_fail("godwitctl: out of memory");
+		snprintf(writer->error, sizeof(writer->error), "godwitctl: out of memory");
 		return -1;
 	}
 	writer->capacity = count;
@@ -191,7 +237,7 @@ int store_put_rrset(struct storage *storage, struct store_writer *writer, const 
 		return -1;
 	for (size_t i = 0; i < count; i++) {
 		int length = store_format_rdata(&records[i], &writer->text, &writer->text_capacity,
-						used);
+						used, writer->error);
 		if (length < 0)
 			return -1;
 		writer->offsets[i] = used;
@@ -202,7 +248,9 @@ int store_put_rrset(struct storage *storage, struct store_writer *writer, const 
 		writer->contents[i] = writer->text + writer->offsets[i];
 	text_store_name(records->owner, owner);
 	dns_type_to_text(records->type, type);
-	if (storage_rrset_put(storage, apex, owner, type, ttl, writer->contents, count))
-		return store_fail(storage);
-	return 0;
+	if (storage_rrset_put(storage, apex, owner, type, ttl, writer->contents, count) ==
+	    STORAGE_OK)
+		return 0;
+	snprintf(writer->error, sizeof(writer->error), "godwitctl: %s", storage_error(storage));
+	return -1;
 }

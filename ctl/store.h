@@ -8,6 +8,8 @@
 #include "ctl/rrlist.h"
 #include "storage/storage.h"
 
+#define STORE_ERROR_MAX 1024 /* octets of an error line */
+
 /* Prints what the store's last failed call met. Always -1. */
 int store_fail(const struct storage *storage);
 
@@ -41,21 +43,35 @@ struct store_writer {
 	size_t *offsets;
 	const char **contents;
 	size_t capacity;
+	uint8_t *rdata;              /* DNS_RDATA_MAX octets, for store_check_rdata */
+	char error[STORE_ERROR_MAX]; /* the whole line about the last failure */
 };
 
 void store_writer_clear(struct store_writer *writer);
 
 /*
+ * Checks that a record comes out of a store as it went in: its data, written as text, must be read
+ * back as the same octets. libldns takes some malformed data that it then writes in part; the
+ * backend would leave out such a record. 0, or -1 with a reason without a place in `error`
+ * (`error_size` octets).
+ */
+int store_check_rdata(struct store_writer *writer, const struct rr *record, char *error,
+		      size_t error_size);
+
+/*
  * Writes the `count` records, all of one owner name and type, as that RRset with the TTL. Inside a
- * transaction.
+ * transaction. Prints nothing: -1 with the line in `writer->error`, so that who draws on the
+ * terminal can tidy it first.
  */
 int store_put_rrset(struct storage *storage, struct store_writer *writer, const char *apex,
 		    const struct rr *records, size_t count, uint32_t ttl);
 
 /*
  * Writes a record's data as text into `*text`, which grows as needed (`*capacity` octets, from
- * malloc, may be NULL at first), from `offset` on. Returns its length.
+ * malloc, may be NULL at first), from `offset` on. Returns its length, or -1 with the line in
+ * `error`, STORE_ERROR_MAX octets.
  */
-int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset);
+int store_format_rdata(const struct rr *record, char **text, size_t *capacity, size_t offset,
+		       char *error);
 
 #endif

@@ -127,8 +127,10 @@ static int write_zone(struct storage *storage, const char *apex, const struct rr
 	for (size_t i = 0; i < list->count;) {
 		size_t count = rrlist_rrset_length(list, i);
 		if (store_put_rrset(storage, &writer, apex, &list->records[i], count,
-				    list->records[i].ttl))
+				    list->records[i].ttl)) {
+			text_fail("%s", writer.error);
 			goto end;
+		}
 		i += count;
 	}
 	result = storage_commit(storage) ? store_fail(storage) : 0;

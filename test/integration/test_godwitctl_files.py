@@ -324,6 +324,12 @@ def test_one_zone_in_two_files_is_an_error(empty_store, tmp_path):
     (SOA + "a MX mail\n", 3, "MX"),
     (SOA + "x" * 64 + " A 192.0.2.1\n", 3, "63"),
     (SOA + "a TYPE1 \\# 3 010203\n", 3, "TYPE1"),
+    (SOA + "a DNSKEY 257 3 13\n", 3, "DNSKEY"),
+    (SOA + "a RRSIG A 5\n", 3, "RRSIG"),
+    (SOA + "a CERT PGP 0 0\n", 3, "CERT"),
+    (SOA + "a NSEC3PARAM 1 0 12\n", 3, "NSEC3PARAM"),
+    (SOA + "a CAA 0 issue\n", 3, "CAA"),
+    (SOA + "a TXT \"" + "x" * 256 + "\"\n", 3, "TXT"),
     ("@ NS ns\n" + SOA, 1, "$TTL"),
     (b"@ 1 SOA ns h 1 2 3 4 5\na 1 TXT \0\n", 2, "NUL"),
 ])
