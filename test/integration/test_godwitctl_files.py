@@ -225,6 +225,14 @@ def test_every_type_and_odd_name_round_trips(empty_store, import_text):
     assert empty_store.ctl("zone", "export", "example.com").stdout == exported
 
 
+def test_what_is_imported_is_served(empty_store, import_text, start_backend):
+    import_text("$TTL 60\n" + SOA + ALL_TYPES.strip("\n") + "\n")
+    count = len(stored(empty_store, "example.com"))
+    backend = start_backend(empty_store).wait_ready()
+    assert backend.metric("godwit_backend_records_rejected_total") == 0
+    assert backend.metric("godwit_backend_records") == count
+
+
 def test_the_root_zone_round_trips(empty_store, import_text):
     text = ". 9 SOA a.root. h.root. 1 2 3 4 5\n. 9 NS a.root.\ncom. 9 NS a.gtld.\na.gtld. 9 A 192.0.2.1\n"
     import_text(text)
