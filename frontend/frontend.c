@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* How long a reload waits for names of new backends before it goes on without their addresses. */
+#define FRONTEND_RESOLVE_MS 2000
+
 struct frontend {
 	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
 	struct metrics *metrics;
@@ -115,6 +118,9 @@ static void frontend_change_plan(struct frontend *frontend, const struct fronten
 		log_error("routes not reloaded: out of memory", NULL);
 		return;
 	}
+	/* Routes must not lose their backends while names are looked up again. */
+	resolver_inherit(plan->resolver, frontend->plan->resolver);
+	resolver_wait(plan->resolver, FRONTEND_RESOLVE_MS);
 	int result = 0;
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		result |= worker_set_plan(frontend->status.workers[i], plan);

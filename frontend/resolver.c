@@ -31,6 +31,8 @@ struct resolver_name {
 struct resolver {
 	pthread_mutex_t lock; /* of everything below */
 	pthread_cond_t wake;
+	pthread_cond_t looked_up; /* `pending` has become 0 */
+	size_t pending;           /* names never looked up so far */
 	pthread_t thread;
 	bool started;
 	bool stopping;
@@ -119,12 +121,19 @@ static struct resolver_name *resolver_first_due(struct resolver *resolver)
 	return first;
 }
 
-/* Waits until `until_ms` or a wake-up. Locked. */
-static void resolver_wait(struct resolver *resolver, int64_t until_ms)
+/* Waits for `condition`, until `until_ms` at the latest. 0 when signalled. Locked. */
+static int resolver_sleep(struct resolver *resolver, pthread_cond_t *condition, int64_t until_ms)
 {
 	const struct timespec until = {.tv_sec = until_ms / 1000,
 				       .tv_nsec = until_ms % 1000 * 1000000};
-	pthread_cond_timedwait(&resolver->wake, &resolver->lock, &until);
+	return pthread_cond_timedwait(condition, &resolver->lock, &until);
+}
+
+/* A name has been looked up for the first time. Locked. */
+static void resolver_count_first(struct resolver *resolver)
+{
+	if (--resolver->pending == 0)
+		pthread_cond_broadcast(&resolver->looked_up);
 }
 
 static void *resolver_run(void *ctx)
@@ -135,12 +144,14 @@ static void *resolver_run(void *ctx)
 	while (!resolver->stopping) {
 		struct resolver_name *name = resolver_first_due(resolver);
 		if (name->next_ms > clock_now_ms()) {
-			resolver_wait(resolver, name->next_ms);
+			resolver_sleep(resolver, &resolver->wake, name->next_ms);
 			continue;
 		}
 		pthread_mutex_unlock(&resolver->lock);
 		int count = resolver_look_up(name->host, name->port, found);
 		pthread_mutex_lock(&resolver->lock);
+		if (name->last_ms == 0)
+			resolver_count_first(resolver);
 		bool changed = resolver_store(name, found, count);
 		if (changed && !resolver->stopping) {
 			pthread_mutex_unlock(&resolver->lock);
@@ -152,10 +163,12 @@ static void *resolver_run(void *ctx)
 	return NULL;
 }
 
-static void resolver_init_name(struct resolver_name *name, const struct address *address)
+static void resolver_init_name(struct resolver *resolver, struct resolver_name *name,
+			       const struct address *address)
 {
 	if (address->kind != ADDRESS_HOST)
 		return;
+	resolver->pending++;
 	name->address = address;
 	name->port = address->port;
 	memcpy(name->host, address->host, sizeof(name->host));
@@ -176,10 +189,11 @@ struct resolver *resolver_create(const struct address *const *names, size_t coun
 	pthread_condattr_init(&attributes);
 	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
 	pthread_cond_init(&resolver->wake, &attributes);
+	pthread_cond_init(&resolver->looked_up, &attributes);
 	pthread_condattr_destroy(&attributes);
 	pthread_mutex_init(&resolver->lock, NULL);
 	for (size_t i = 0; i < count; i++)
-		resolver_init_name(&resolver->names[i], names[i]);
+		resolver_init_name(resolver, &resolver->names[i], names[i]);
 	if (!resolver_first_due(resolver))
 		return resolver;
 	if (pthread_create(&resolver->thread, NULL, resolver_run, resolver) != 0) {
@@ -209,6 +223,7 @@ void resolver_destroy(struct resolver *resolver)
 		}
 	}
 	pthread_cond_destroy(&resolver->wake);
+	pthread_cond_destroy(&resolver->looked_up);
 	pthread_mutex_destroy(&resolver->lock);
 	free(resolver);
 }
@@ -227,11 +242,55 @@ size_t resolver_read(struct resolver *resolver, size_t index,
 void resolver_hurry(struct resolver *resolver, size_t index)
 {
 	struct resolver_name *name = &resolver->names[index];
+	if (!name->address)
+		return;
 	pthread_mutex_lock(&resolver->lock);
 	int64_t soon = name->last_ms + RESOLVER_HURRY_MS;
-	if (name->address && soon < name->next_ms) {
+	if (soon < name->next_ms) {
 		name->next_ms = soon;
 		pthread_cond_signal(&resolver->wake);
 	}
+	pthread_mutex_unlock(&resolver->lock);
+}
+
+/* The name of `resolver` that is the same as `name`, or NULL. Host and port never change. */
+static struct resolver_name *resolver_find(struct resolver *resolver,
+					   const struct resolver_name *name)
+{
+	for (size_t i = 0; i < resolver->count; i++) {
+		struct resolver_name *known = &resolver->names[i];
+		if (known->address && known->port == name->port &&
+		    strcmp(known->host, name->host) == 0)
+			return known;
+	}
+	return NULL;
+}
+
+void resolver_inherit(struct resolver *resolver, struct resolver *old)
+{
+	struct sockaddr_storage found[RESOLVER_ADDRESSES_MAX];
+	for (size_t i = 0; i < old->count; i++) {
+		struct resolver_name *heir = NULL;
+		if (old->names[i].address)
+			heir = resolver_find(resolver, &old->names[i]);
+		if (!heir)
+			continue;
+		size_t count = resolver_read(old, i, found);
+		pthread_mutex_lock(&resolver->lock);
+		if (heir->found_count == 0) {
+			memcpy(heir->found, found, count * sizeof(found[0]));
+			heir->found_count = count;
+		}
+		pthread_mutex_unlock(&resolver->lock);
+	}
+}
+
+void resolver_wait(struct resolver *resolver, int wait_ms)
+{
+	int64_t until_ms = clock_now_ms() + wait_ms;
+	pthread_mutex_lock(&resolver->lock);
+	while (resolver->pending > 0 &&
+	       resolver_sleep(resolver, &resolver->looked_up, until_ms) == 0)
+		;
 	pthread_mutex_unlock(&resolver->lock);
 }

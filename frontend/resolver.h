@@ -39,4 +39,11 @@ size_t resolver_read(struct resolver *resolver, size_t index,
 /* Looks `index` up again soon, but no sooner than 1 s after the last time. */
 void resolver_hurry(struct resolver *resolver, size_t index);
 
+/*
+ * For a reload: takes over from `old` the addresses of names that both have, until they have been
+ * looked up anew, and waits up to `wait_ms` until every name has been looked up once.
+ */
+void resolver_inherit(struct resolver *resolver, struct resolver *old);
+void resolver_wait(struct resolver *resolver, int wait_ms);
+
 #endif
