@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,22 @@ static void main_wait_stopped(const struct frontend *frontend)
 	}
 }
 
+/*
+ * Connections, and besides them the sockets, backend channels and event descriptors of each worker.
+ */
+static void main_raise_descriptor_limit(const struct frontend_config *config)
+{
+	rlim_t wanted = config->limits.tcp_connections + 256 + 64 * (rlim_t)config->workers;
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		log_warning("fewer file descriptors than limits.tcp_connections may need",
+			    "wanted=%llu allowed=%llu", (unsigned long long)wanted,
+			    (unsigned long long)limit.rlim_cur);
+}
+
 static int main_run(struct frontend_config *config, const char *path)
 {
 	char error[512];
@@ -101,6 +118,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_setup(config->log.level, config->log.format);
+	main_raise_descriptor_limit(config);
 	gpr_set_log_function(main_log_grpc);
 	grpc_init();
 	int result = main_run(config, options.config_path);

@@ -21,6 +21,8 @@
 /* A whole message fits the input buffer; beyond it the kernel holds the client back. */
 #define TCP_INPUT_MAX (TCP_LENGTH_SIZE + DNS_MESSAGE_MAX)
 
+#define TCP_ACCEPT_PAUSE_MS 100
+
 struct tcp_connection {
 	TAILQ_ENTRY(tcp_connection) link; /* by time of progress, longest ago first */
 	struct tcp_server *server;
@@ -41,7 +43,9 @@ TAILQ_HEAD(tcp_connection_list, tcp_connection);
 
 struct tcp_listener {
 	LIST_ENTRY(tcp_listener) link;
+	struct tcp_server *server;
 	struct evconnlistener *listener;
+	struct event *resume; /* accepts again after a pause */
 };
 
 struct tcp_server {
@@ -330,11 +334,12 @@ static struct tcp_connection *tcp_open(struct tcp_server *server, evutil_socket_
 	return connection;
 }
 
-static void tcp_on_accept(struct evconnlistener *listener, evutil_socket_t fd,
+static void tcp_on_accept(struct evconnlistener *handle, evutil_socket_t fd,
 			  struct sockaddr *client, int client_size, void *ctx)
 {
-	(void)listener;
-	struct tcp_server *server = ctx;
+	(void)handle;
+	struct tcp_listener *listener = ctx;
+	struct tcp_server *server = listener->server;
 	struct tcp_connection *connection = NULL;
 	if (!tcp_reserve(server)) {
 		metrics_add(server->serve->shard, FRONTEND_TCP_REFUSED, 1);
@@ -359,15 +364,28 @@ static void tcp_on_accept(struct evconnlistener *listener, evutil_socket_t fd,
 	tcp_arm_idle_timer(server);
 }
 
-/* Out of descriptors, most likely: give one back, if any is idle, and go on. */
-static void tcp_on_accept_error(struct evconnlistener *listener, void *ctx)
+/*
+ * Out of descriptors, most likely: give one back, if any connection is idle, and pause: the loop
+ * would be told of the waiting client again and again.
+ */
+static void tcp_on_accept_error(struct evconnlistener *handle, void *ctx)
 {
-	(void)listener;
-	struct tcp_server *server = ctx;
 	int cause = errno;
-	metrics_add(server->serve->shard, FRONTEND_TCP_REFUSED, 1);
-	tcp_evict_idle(server);
+	const struct timeval pause = {.tv_usec = TCP_ACCEPT_PAUSE_MS * 1000};
+	struct tcp_listener *listener = ctx;
+	metrics_add(listener->server->serve->shard, FRONTEND_TCP_REFUSED, 1);
+	tcp_evict_idle(listener->server);
+	evconnlistener_disable(handle);
+	evtimer_add(listener->resume, &pause);
 	log_warning_limited("accepting a TCP connection failed", "error=%s", strerror(cause));
+}
+
+static void tcp_on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct tcp_listener *listener = ctx;
+	evconnlistener_enable(listener->listener);
 }
 
 /* --- life and death -----------------------------------------------------------------------------
@@ -393,13 +411,21 @@ struct tcp_server *tcp_create(struct event_base *base, struct serve *serve, _Ato
 	return server;
 }
 
+static void tcp_free_listener(struct tcp_listener *listener)
+{
+	if (listener->listener)
+		evconnlistener_free(listener->listener);
+	if (listener->resume)
+		event_free(listener->resume);
+	free(listener);
+}
+
 static void tcp_close_listeners(struct tcp_server *server)
 {
 	struct tcp_listener *listener;
 	while ((listener = LIST_FIRST(&server->listeners))) {
 		LIST_REMOVE(listener, link);
-		evconnlistener_free(listener->listener);
-		free(listener);
+		tcp_free_listener(listener);
 	}
 }
 
@@ -418,21 +444,25 @@ void tcp_destroy(struct tcp_server *server)
 int tcp_add_listener(struct tcp_server *server, int fd)
 {
 	struct tcp_listener *listener = calloc(1, sizeof(*listener));
-	if (!listener) {
-		close(fd);
-		return -1;
-	}
+	if (!listener)
+		goto failed;
+	listener->server = server;
+	listener->resume = evtimer_new(server->base, tcp_on_resume, listener);
+	if (!listener->resume)
+		goto failed;
 	listener->listener =
-		evconnlistener_new(server->base, tcp_on_accept, server,
+		evconnlistener_new(server->base, tcp_on_accept, listener,
 				   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
-	if (!listener->listener) {
-		free(listener);
-		close(fd);
-		return -1;
-	}
+	if (!listener->listener)
+		goto failed;
 	evconnlistener_set_error_cb(listener->listener, tcp_on_accept_error);
 	LIST_INSERT_HEAD(&server->listeners, listener, link);
 	return 0;
+failed:
+	if (listener)
+		tcp_free_listener(listener);
+	close(fd);
+	return -1;
 }
 
 void tcp_stop(struct tcp_server *server)

@@ -2,6 +2,7 @@
 starting and stopping."""
 
 import random
+import resource
 import signal
 import socket
 import struct
@@ -273,6 +274,19 @@ def test_client_that_goes_away_does_no_harm(frontend):
             stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == 0)
     assert answers(ask(frontend, NAME, tcp=True)) == ["192.0.2.1"]
+
+
+def test_running_out_of_descriptors_is_got_over(foreign, start_frontend):
+    frontend = start_frontend([foreign.address], workers=1).wait_ready()
+    limit = int(frontend.metric("process_open_fds")) + 4
+    resource.prlimit(frontend.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    streams = [Stream(frontend) for _ in range(12)]
+    streams[-1].send(dns.message.make_query(NAME, "A"))
+    assert answers(streams[-1].receive()) == ["192.0.2.1"]
+    assert answers(ask(frontend, NAME)) == ["192.0.2.1"]
+    for stream in streams:
+        stream.socket.close()
+    assert "accepting a TCP connection failed" in frontend.log()
 
 
 # --- bad input ------------------------------------------------------------------------------------
