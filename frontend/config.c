@@ -85,7 +85,7 @@ static int config_check_listen(struct check *check, const struct frontend_config
 static int config_take_listen(struct check *check, const struct file_config *file,
 			      struct frontend_config *config)
 {
-	static const unsigned int both = FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_TCP;
+	enum { both = FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_TCP };
 	static const struct file_listen fallback = {(char *)(uintptr_t)DEFAULT_LISTEN, both};
 	const struct file_listen *source = file->listen_count ? file->listen : &fallback;
 	size_t count = file->listen_count ? file->listen_count : 1;
