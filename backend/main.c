@@ -7,6 +7,7 @@
  * The main thread sets up, then waits for signals: SIGHUP reads the log level anew, SIGTERM and
  * SIGINT end the program.
  */
+#include "backend/accept_guard.h"
 #include "backend/config.h"
 #include "backend/counters.h"
 #include "backend/follower.h"
@@ -185,6 +186,7 @@ int main(int argc, char **argv)
 		return EXIT_SUCCESS;
 	}
 	log_setup(backend.config->log.level, backend.config->log.format);
+	accept_guard_init();
 	gpr_set_log_function(log_grpc);
 	if (backend_start(&backend, error, sizeof(error)) == 0) {
 		log_info("started", "version=" GODWIT_VERSION);

@@ -17,7 +17,7 @@
  * Where protobuf-c puts what it unpacks: the message, its octets and unknown fields. A request that
  * needs more is one nobody sends in earnest, and is refused.
  */
-#define ARENA_SIZE (2 * RPC_REQUEST_MAX)
+#define ARENA_SIZE ((size_t)2 * RPC_REQUEST_MAX)
 
 struct query_worker {
 	const struct mirror *mirror;

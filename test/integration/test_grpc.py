@@ -4,6 +4,7 @@ vanishing clients can do to it (nothing)."""
 import concurrent.futures
 import os
 import pathlib
+import resource
 import signal
 import socket
 import stat
@@ -236,6 +237,24 @@ def test_clients_that_take_no_reply_are_given_up(backend, client):
             'godwit_backend_calls_total{method="Query",status="OK"}') >= 300)
         assert godwit.answers(client.query("www.example.com", timeout=2)) == ["192.0.2.80"]
         wait_until(lambda: backend.metric("godwit_backend_calls_stalled_total") == 300, 20)
+
+
+def test_running_out_of_descriptors_passes(backend):
+    """More connections than there may be; when they are gone, others are accepted again."""
+    resource.prlimit(backend.pid, resource.RLIMIT_NOFILE, (40, 40))
+    address = godwit.split_address(backend.address)
+    connections = [socket.create_connection(address) for _ in range(60)]
+    wait_until(lambda: "connection not accepted for now" in backend.log())
+    for connection in connections:
+        connection.close()
+
+    def answered():
+        with GrpcClient(backend.address) as client:
+            try:
+                return godwit.answers(client.query("www.example.com", timeout=1))
+            except grpc.RpcError:
+                return None
+    assert wait_until(answered) == ["192.0.2.80"]
 
 
 def test_a_client_that_hangs_up_while_calls_wait(backend, client):
