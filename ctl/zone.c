@@ -20,7 +20,9 @@
 int command_init(struct storage *storage, const struct options *options, char **words, size_t count)
 {
 	(void)options, (void)words, (void)count;
-	return storage_init(storage) ? -store_fail(storage) : EXIT_SUCCESS;
+	if (storage_init(storage))
+		return text_fail("godwitctl: %s", storage_error(storage));
+	return EXIT_SUCCESS;
 }
 
 /*
@@ -181,7 +183,9 @@ int command_zone_list(struct storage *storage, const struct options *options, ch
 		      size_t count)
 {
 	(void)options, (void)words, (void)count;
-	return storage_zone_list(storage, print_zone, NULL) ? -store_fail(storage) : EXIT_SUCCESS;
+	if (storage_zone_list(storage, print_zone, NULL))
+		return text_fail("godwitctl: %s", storage_error(storage));
+	return EXIT_SUCCESS;
 }
 
 int command_zone_delete(struct storage *storage, const struct options *options, char **words,
@@ -195,7 +199,7 @@ int command_zone_delete(struct storage *storage, const struct options *options, 
 		return EXIT_FAILURE;
 	text_store_name(name, apex);
 	if (storage_begin(storage))
-		return -store_fail(storage);
+		return text_fail("godwitctl: %s", storage_error(storage));
 	int status = storage_zone_delete(storage, apex);
 	if (status == STORAGE_OK)
 		status = storage_commit(storage);
