@@ -107,8 +107,8 @@ def test_ready_names_what_is_missing(tmp_path, start_backend, start_frontend):
     assert reason.strip()
     nobody = free_address()
     frontend = start_frontend([nobody]).wait_alive()
-    wait_until(lambda: frontend.get("/readyz")[0] == 503)
-    assert "route ." in frontend.get("/readyz")[1]
+    wait_until(lambda: "route ." in frontend.get("/readyz")[1])
+    assert frontend.get("/readyz")[0] == 503
     assert nobody in frontend.log()
 
 
