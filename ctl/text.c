@@ -9,6 +9,9 @@
 #define LINE_MAX_OCTETS 4096
 
 static void text_print_error(const char *format, va_list args)
+	__attribute__((format(printf, 1, 0)));
+
+static void text_print_error(const char *format, va_list args)
 {
 	char line[LINE_MAX_OCTETS];
 	vsnprintf(line, sizeof(line), format, args);
