@@ -38,8 +38,7 @@ struct channel {
 	enum channel_state state;
 };
 
-/* --- the completion-queue thread ----------------------------------------------------------------
- */
+/* --- the completion-queue thread -------------------------------------------------------------- */
 
 static void channel_queue_push(struct channel_queue *queue, struct channel_event *event)
 {
@@ -67,8 +66,7 @@ static void *channel_queue_run(void *ctx)
 	}
 }
 
-/* --- the loop's side ----------------------------------------------------------------------------
- */
+/* --- the loop's side -------------------------------------------------------------------------- */
 
 /* Everything completed so far, oldest first. */
 static struct channel_event *channel_queue_take(struct channel_queue *queue)
@@ -170,8 +168,7 @@ static void channel_queue_on_wake(evutil_socket_t fd, short what, void *ctx)
 	queue->handler.flush(queue->handler.ctx);
 }
 
-/* --- life and death -----------------------------------------------------------------------------
- */
+/* --- life and death --------------------------------------------------------------------------- */
 
 struct channel_queue *channel_queue_create(struct event_base *base,
 					   const struct channel_handler *handler)
@@ -291,8 +288,7 @@ void channel_close(struct channel *channel)
 	grpc_channel_destroy(closing);
 }
 
-/* --- calls --------------------------------------------------------------------------------------
- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 void channel_call_init(struct channel_call *call)
 {

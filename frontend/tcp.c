@@ -60,8 +60,7 @@ struct tcp_server {
 	struct event *idle_timer;
 };
 
-/* --- connections --------------------------------------------------------------------------------
- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 /* Closes at once. Replies to queries in flight go nowhere. */
 static void tcp_close(struct tcp_connection *connection, enum frontend_metric cause)
@@ -137,8 +136,7 @@ static bool tcp_close_if_done(struct tcp_connection *connection)
 	return true;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static bool tcp_is_full(const struct tcp_connection *connection)
 {
@@ -238,8 +236,7 @@ static void tcp_on_event(struct bufferevent *stream, short what, void *ctx)
 	}
 }
 
-/* --- replies ------------------------------------------------------------------------------------
- */
+/* --- replies ---------------------------------------------------------------------------------- */
 
 static void tcp_send_reply(struct query *query, const uint8_t *reply, size_t size)
 {
@@ -282,8 +279,7 @@ static const struct transport tcp_transport = {
 	.format_client = tcp_format_client,
 };
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting -------------------------------------------------------------------------------- */
 
 /* Makes room for one more connection of this worker, if there is an idle one. */
 static bool tcp_evict_idle(struct tcp_server *server)
@@ -388,8 +384,7 @@ static void tcp_on_resume(evutil_socket_t fd, short what, void *ctx)
 	evconnlistener_enable(listener->listener);
 }
 
-/* --- life and death -----------------------------------------------------------------------------
- */
+/* --- life and death --------------------------------------------------------------------------- */
 
 struct tcp_server *tcp_create(struct event_base *base, struct serve *serve, _Atomic unsigned *open)
 {

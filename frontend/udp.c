@@ -63,8 +63,7 @@ struct udp_server {
 	struct udp_send send;
 };
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* Sends replies `first` to `end`, which have one socket in common. */
 static void udp_send_run(struct udp_server *server, size_t first, size_t end)
@@ -159,8 +158,7 @@ static const struct transport udp_transport = {
 	.format_client = udp_format_client,
 };
 
-/* --- receiving ----------------------------------------------------------------------------------
- */
+/* --- receiving -------------------------------------------------------------------------------- */
 
 /* Notes where a datagram was sent to. */
 static void udp_read_control(struct msghdr *header, struct udp_path *path)
@@ -216,8 +214,7 @@ static void udp_on_readable(evutil_socket_t fd, short what, void *ctx)
 	udp_flush(socket->server);
 }
 
-/* --- life and death -----------------------------------------------------------------------------
- */
+/* --- life and death --------------------------------------------------------------------------- */
 
 struct udp_server *udp_create(struct event_base *base, struct serve *serve)
 {

@@ -13,8 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* --- deadlines ----------------------------------------------------------------------------------
- */
+/* --- deadlines -------------------------------------------------------------------------------- */
 
 static void upstream_arm(struct upstream *upstream, int64_t at_ms)
 {
@@ -41,8 +40,7 @@ static void upstream_watch_attempt(struct upstream *upstream, struct attempt *at
 	upstream_arm(upstream, attempt->deadline_ms);
 }
 
-/* --- attempts -----------------------------------------------------------------------------------
- */
+/* --- attempts --------------------------------------------------------------------------------- */
 
 static struct attempt *upstream_take_attempt(struct upstream *upstream)
 {
@@ -104,8 +102,7 @@ static void upstream_start_probe(struct upstream *upstream, struct replica *repl
 		replica_note_probe_failure(replica, "the probe could not be sent", now_ms);
 }
 
-/* --- choosing -----------------------------------------------------------------------------------
- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 static uint32_t upstream_random(struct upstream *upstream)
 {
@@ -178,8 +175,7 @@ static bool upstream_dispatch(struct upstream *upstream, struct upstream_route *
 	return true;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static void upstream_wait(struct upstream *upstream, struct upstream_route *route,
 			  struct query *query)
@@ -247,8 +243,7 @@ void upstream_resubmit(struct upstream *upstream, struct query *query)
 	upstream_route_query(upstream, query, clock_now_ms());
 }
 
-/* --- the end of an attempt ----------------------------------------------------------------------
- */
+/* --- the end of an attempt -------------------------------------------------------------------- */
 
 /* The query's attempt at `replica` has failed: another one, or the client is told. */
 static void upstream_retry(struct upstream *upstream, const struct replica *replica,
@@ -342,8 +337,7 @@ void upstream_on_flush(void *ctx)
 	upstream->handler.flush(upstream->handler.flush_ctx);
 }
 
-/* --- the timer ----------------------------------------------------------------------------------
- */
+/* --- the timer -------------------------------------------------------------------------------- */
 
 /* Ends an attempt at its deadline. The call itself comes back later, cancelled. */
 static void upstream_abandon_attempt(struct upstream *upstream, struct attempt *attempt,

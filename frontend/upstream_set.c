@@ -92,8 +92,7 @@ void upstream_destroy(struct upstream *upstream)
 	free(upstream);
 }
 
-/* --- bringing the replicas in line with the plan ------------------------------------------------
- */
+/* --- bringing the replicas in line with the plan ---------------------------------------------- */
 
 static struct replica *upstream_find_replica(struct upstream *upstream, const char *target)
 {
@@ -238,8 +237,7 @@ int upstream_set_plan(struct upstream *upstream, const struct plan *plan)
 	return result;
 }
 
-/* --- for the admin thread -----------------------------------------------------------------------
- */
+/* --- for the admin thread --------------------------------------------------------------------- */
 
 static bool upstream_route_is_ready(const struct upstream_route *route)
 {

@@ -47,8 +47,7 @@ struct worker {
 	int64_t stop_ms;
 };
 
-/* --- requests -----------------------------------------------------------------------------------
- */
+/* --- requests --------------------------------------------------------------------------------- */
 
 static void worker_post(struct worker *worker, enum worker_request request)
 {
@@ -124,8 +123,7 @@ static void *worker_run(void *ctx)
 	return NULL;
 }
 
-/* --- life and death -----------------------------------------------------------------------------
- */
+/* --- life and death --------------------------------------------------------------------------- */
 
 static int worker_open_sockets(struct worker *worker, char *error, size_t error_size)
 {
@@ -251,8 +249,7 @@ void worker_destroy(struct worker *worker)
 	free(worker);
 }
 
-/* --- for other threads --------------------------------------------------------------------------
- */
+/* --- for other threads ------------------------------------------------------------------------ */
 
 void worker_refresh(struct worker *worker)
 {
