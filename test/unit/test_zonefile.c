@@ -503,7 +503,7 @@ static void test_nonsense_ends_in_order(void)
 		" A 192.0.2.1\n",
 		"x. 1 SOA a. b. 1 1 1 1 1\n",
 	};
-	char text[512];
+	char text[1024];
 	unsigned int seed = 1;
 	for (int round = 0; round < 4000; round++) {
 		size_t used = 0;
