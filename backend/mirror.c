@@ -9,6 +9,8 @@
 
 /* Discarded objects kept before the writer stops to wait for readers. */
 #define GARBAGE_MAX 65536
+/* The same while an export is under way. */
+#define GARBAGE_EXPORT_MAX (16 * GARBAGE_MAX)
 /* Buckets of a hash table at least; a power of two. */
 #define TABLE_MIN 1024
 
@@ -55,7 +57,8 @@ void mirror_empty_garbage(struct mirror *mirror)
 {
 	struct mirror_garbage *garbage = &mirror->garbage;
 
-	if (garbage->count == 0)
+	if (garbage->count == 0 ||
+	    (atomic_load(&mirror->exports) > 0 && garbage->count < GARBAGE_EXPORT_MAX))
 		return;
 	synchronize_rcu();
 	for (size_t i = 0; i < garbage->count; i++)
@@ -369,6 +372,37 @@ static void mirror_end_batch(struct mirror *mirror, bool commit)
 	if (commit && mirror->full)
 		atomic_store(&mirror->loaded, true);
 	mirror->full = false;
+}
+
+/* Records of a zone that the batch in progress has not named. */
+static uint64_t zone_count_unnamed(const struct mirror *mirror, const struct mirror_zone *zone)
+{
+	struct mirror_node *node;
+	uint64_t count = 0;
+
+	if (!zone->replaced && !mirror->full)
+		return 0;
+	cds_list_for_each_entry(node, &zone->nodes, of_zone)
+	{
+		const struct mirror_block *block =
+			atomic_load_explicit(&node->block, memory_order_relaxed);
+		if (block && (!zone->replaced || node->generation != zone->generation))
+			count += block_count_records(block);
+	}
+	return count;
+}
+
+uint64_t mirror_count_unnamed(struct mirror *mirror)
+{
+	struct cds_lfht_iter iter;
+	struct mirror_zone *zone;
+	uint64_t count = 0;
+
+	rcu_read_lock();
+	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry) count +=
+		zone_count_unnamed(mirror, zone);
+	rcu_read_unlock();
+	return count;
 }
 
 void mirror_write_commit(struct mirror *mirror)

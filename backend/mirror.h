@@ -85,6 +85,12 @@ void mirror_remove_zone(struct mirror *mirror, const uint8_t *apex);
 int mirror_put_name(struct mirror *mirror, const uint8_t *apex, const uint8_t *owner,
 		    const struct mirror_rrset_input *rrsets, size_t count);
 
+/*
+ * How many records the commit of the batch in progress would remove for not being named by it.
+ * Looks at every name: for full batches.
+ */
+uint64_t mirror_count_unnamed(struct mirror *mirror);
+
 /* Makes the batch visible, removes what a full one did not name, frees what no reader holds. */
 void mirror_write_commit(struct mirror *mirror);
 
@@ -142,5 +148,25 @@ void mirror_read_stats(const struct mirror *mirror, struct mirror_stats *out);
 
 /* True once a full batch has been committed. Any thread. */
 bool mirror_is_loaded(const struct mirror *mirror);
+
+/* --- everything ----------------------------------------------------------------------------------
+ */
+
+/* Where mirror_export says what there is. A function that returns other than 0 ends it. */
+struct mirror_export {
+	void *ctx;
+	/* A zone; all of them come before the first RRset of a name below an apex. */
+	int (*zone)(void *ctx, const uint8_t *apex);
+	/* An RRset of a zone that was told before. Names in wire format, lower case. */
+	int (*rrset)(void *ctx, const uint8_t *apex, const uint8_t *owner,
+		     const struct mirror_rrset *rrset);
+};
+
+/*
+ * Tells all zones that were loaded completely, and their records, while the writer goes on: each
+ * name as it was at some moment meanwhile. Memory that the writer gives up is kept for as long. Any
+ * registered thread, outside read sections. Returns what a function that ended it returned, else 0.
+ */
+int mirror_export(struct mirror *mirror, const struct mirror_export *export);
 
 #endif

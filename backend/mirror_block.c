@@ -220,6 +220,14 @@ const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, ui
 	return NULL;
 }
 
+const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
+					    const struct mirror_rrset *rrset)
+{
+	const struct mirror_rrset *next = rrset ? rrset_next(rrset) : rrset_first(block);
+
+	return (const uint8_t *)next < block->rrsets + block->size ? next : NULL;
+}
+
 /* --- reading (mirror.h)
  * --------------------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
  * mirror.c       zones and batches
  * mirror_node.c  nodes and the table of edges
  * mirror_block.c the immutable RRsets of one node
+ * mirror_export.c everything there is, for the snapshot
  */
 #ifndef GODWIT_BACKEND_MIRROR_INTERNAL_H
 #define GODWIT_BACKEND_MIRROR_INTERNAL_H
@@ -33,7 +34,8 @@ struct mirror_node {
 	uint32_t children;                    /* writer only */
 	uint16_t generation;                  /* writer only: of the zone when it was last put */
 	atomic_bool has_wildcard;             /* a child "*" may exist: a look is worth while */
-	uint8_t label[]; /* length octet and octets, lower case; empty at an apex */
+	/* Length octet and octets, lower case. At an apex, the address of its zone instead. */
+	uint8_t label[];
 };
 
 struct mirror_zone {
@@ -42,7 +44,7 @@ struct mirror_zone {
 	struct mirror_node *apex;
 	struct cds_list_head nodes; /* all of them, the apex too; writer only */
 	uint16_t generation;        /* goes up with each mirror_put_zone */
-	bool complete;              /* a batch that named all of it has been committed */
+	atomic_bool complete;       /* a batch that named all of it has been committed */
 	bool replaced;              /* put in this batch: sweep at its commit */
 	atomic_bool served;
 	uint8_t labels;    /* of the apex */
@@ -72,7 +74,8 @@ struct mirror {
 	_Atomic uint32_t depths[DNS_LABELS_MAX + 1];
 	struct cds_list_head touched; /* zones to settle at the commit */
 	struct mirror_garbage garbage;
-	bool full; /* the batch in progress */
+	bool full;                    /* the batch in progress */
+	_Atomic unsigned int exports; /* that are under way */
 	atomic_bool loaded;
 	_Atomic uint64_t zones_served;
 	_Atomic uint64_t zones_unserved;
@@ -89,7 +92,10 @@ void *mirror_allocate(struct mirror *mirror, size_t size);
 void mirror_free(struct mirror *mirror, void *memory);
 /* Frees `memory` once no reader can hold it any more. */
 void mirror_discard(struct mirror *mirror, void *memory);
-/* Waits for the readers of now, then frees what was discarded. */
+/*
+ * Waits for the readers of now, then frees what was discarded. While an export is under way, which
+ * is a long read, it does so only when there is very much of it.
+ */
 void mirror_empty_garbage(struct mirror *mirror);
 
 /* --- tables: the writer's, inside a read section
@@ -111,11 +117,16 @@ struct mirror_block *block_create(struct mirror *mirror, const struct mirror_blo
 bool block_equal(const struct mirror_block *a, const struct mirror_block *b);
 uint64_t block_count_records(const struct mirror_block *block);
 const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type);
+/* The RRset behind `rrset`, or the first for NULL; NULL at the end. */
+const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
+					    const struct mirror_rrset *rrset);
 
 /* --- nodes
  * ---------------------------------------------------------------------------------------- */
 
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
+/* The zone of an apex. Any thread, inside a read section. */
+const struct mirror_zone *node_apex_zone(const struct mirror_node *apex);
 /* The node of `owner`, a wire name within the zone, or NULL. Writer. */
 struct mirror_node *node_find(struct mirror *mirror, const struct mirror_zone *zone,
 			      const uint8_t *owner);

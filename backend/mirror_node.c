@@ -69,25 +69,32 @@ const struct mirror_node *mirror_find_child(const struct mirror *mirror,
 /* --- the writer
  * ----------------------------------------------------------------------------------- */
 
-/* A new node, not reachable yet, on its zone's list. `label` in lower case, NULL for the apex. */
+/* A new node, not reachable yet, on its zone's list, with a label of `size` octets. */
 static struct mirror_node *node_create(struct mirror *mirror, struct mirror_zone *zone,
-				       struct mirror_node *parent, const uint8_t *label)
+				       struct mirror_node *parent, const void *label,
+				       size_t label_size)
 {
-	size_t label_size = label ? 1u + *label : 0;
 	struct mirror_node *node = mirror_allocate(mirror, sizeof(*node) + label_size);
 
 	memset(node, 0, sizeof(*node));
 	node->parent = parent;
 	node->generation = zone->generation;
-	if (label)
-		memcpy(node->label, label, label_size);
+	memcpy(node->label, label, label_size);
 	cds_list_add(&node->of_zone, &zone->nodes);
 	return node;
 }
 
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone)
 {
-	return node_create(mirror, zone, NULL, NULL);
+	return node_create(mirror, zone, NULL, &zone, sizeof(zone));
+}
+
+const struct mirror_zone *node_apex_zone(const struct mirror_node *apex)
+{
+	const struct mirror_zone *zone;
+
+	memcpy(&zone, apex->label, sizeof(zone));
+	return zone;
 }
 
 /*
@@ -147,8 +154,10 @@ void node_insert(struct mirror *mirror, struct mirror_zone *zone, const uint8_t 
 	dns_name_copy_lower(owner, lower);
 	unsigned int count = dns_name_find_labels(lower, labels);
 	struct mirror_node *node = node_walk(mirror, zone, lower, labels, count, &missing);
-	for (unsigned int i = missing; i-- > 0;)
-		node = chain[i] = node_create(mirror, zone, node, lower + labels[i]);
+	for (unsigned int i = missing; i-- > 0;) {
+		const uint8_t *label = lower + labels[i];
+		node = chain[i] = node_create(mirror, zone, node, label, 1u + *label);
+	}
 	node_set_block(mirror, node, block);
 	/* From the far end, so that the last edge makes all of it visible. */
 	for (unsigned int i = 0; i < missing; i++)

@@ -395,6 +395,75 @@ static void test_memory_is_given_back(void)
 	stop();
 }
 
+/* --- everything
+ * ----------------------------------------------------------------------------------- */
+
+struct told {
+	int zones;
+	int rrsets;
+	bool www;
+	bool apex;
+};
+
+static int on_zone(void *ctx, const uint8_t *apex)
+{
+	struct told *told = ctx;
+
+	(void)apex;
+	told->zones++;
+	return 0;
+}
+
+static int on_rrset(void *ctx, const uint8_t *apex, const uint8_t *owner,
+		    const struct mirror_rrset *rrset)
+{
+	struct told *told = ctx;
+
+	told->rrsets++;
+	CU_ASSERT_TRUE(dns_name_is_within(owner, apex));
+	if (dns_name_equal(owner, (const uint8_t *)"\3www\7example\3com") &&
+	    rrset->type == DNS_TYPE_A)
+		told->www = true;
+	if (dns_name_equal(owner, (const uint8_t *)"\7example\3com") && rrset->type == DNS_TYPE_SOA)
+		told->apex = true;
+	return 0;
+}
+
+static void test_everything_is_told_but_half_loaded_zones(void)
+{
+	struct told told = {0};
+	const struct mirror_export export = {&told, on_zone, on_rrset};
+
+	start();
+	begin(false);
+	put("example.com", "a.b.example.com", "A 60 192.0.2.1\nTXT 60 \"x\"\n");
+	put_zone("example.org");
+	CU_ASSERT_EQUAL(mirror_export(mirror, &export), 0);
+	CU_ASSERT_EQUAL(told.zones, 1);
+	CU_ASSERT_EQUAL(told.rrsets, 4);
+	CU_ASSERT_TRUE(told.www && told.apex);
+	commit();
+	stop();
+}
+
+static void test_losses_are_counted_before_they_happen(void)
+{
+	start();
+	begin(false);
+	put("example.com", "two.example.com", "A 60 192.0.2.1\nA 60 192.0.2.2\n");
+	CU_ASSERT_EQUAL(mirror_count_unnamed(mirror), 0);
+	commit();
+	begin(true);
+	CU_ASSERT_EQUAL(mirror_count_unnamed(mirror), 4);
+	put_zone("example.com");
+	CU_ASSERT_EQUAL(mirror_count_unnamed(mirror), 3);
+	put("example.com", "two.example.com", "A 60 192.0.2.1\n");
+	CU_ASSERT_EQUAL(mirror_count_unnamed(mirror), 1);
+	mirror_write_abort(mirror);
+	CU_ASSERT_EQUAL(count("www.example.com", DNS_TYPE_A), 1);
+	stop();
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -415,6 +484,10 @@ int main(void)
 		{"wildcards are flagged", test_wildcards_are_flagged},
 		{"readers never see half a name", test_readers_never_see_half_a_name},
 		{"memory is given back", test_memory_is_given_back},
+		{"everything is told but half loaded zones",
+		 test_everything_is_told_but_half_loaded_zones},
+		{"losses are counted before they happen",
+		 test_losses_are_counted_before_they_happen},
 	};
 	mirror_reader_register();
 	int status = SUITE_RUN("mirror", tests);
