@@ -75,7 +75,7 @@ READY_TIMEOUT = 60 if SANITIZED else 20
 _SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=99",
     "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=99",
-    "TSAN_OPTIONS": "halt_on_error=0:exitcode=99",
+    "TSAN_OPTIONS": f"exitcode=99:suppressions={REPOSITORY}/test/tsan.supp",
 }
 _SANITIZER_REPORT = re.compile(
     r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer")
