@@ -1,6 +1,7 @@
 """The scripts a newcomer meets first."""
 
 import os
+import re
 import signal
 import subprocess
 
@@ -159,6 +160,19 @@ def test_bootstrap_refuses_other_options():
     done = run(REPOSITORY / "scripts/bootstrap", "--bogus", check=False)
     assert done.returncode == 1
     assert "unknown option --bogus" in done.stderr
+
+
+def test_bootstrap_knows_every_library_the_build_asks_for():
+    packages = (REPOSITORY / "scripts/bootstrap").read_text().split()
+    modules = set()
+    for path in [REPOSITORY / "CMakeLists.txt", *REPOSITORY.glob("*/CMakeLists.txt")]:
+        for line in re.findall(r"pkg_check_modules\(\w+ (.*)\)", path.read_text()):
+            modules |= set(line.split()) - {"REQUIRED", "IMPORTED_TARGET"}
+    assert "libevent" in modules
+    for module in modules:
+        folder = run("pkg-config", "--variable=pcfiledir", module).stdout.strip()
+        owner = run("dpkg-query", "-S", f"{folder}/{module}.pc").stdout.split(":")[0]
+        assert owner in packages, f"{module} is in {owner}"
 
 
 def test_bootstrap_without_privileges_says_what_to_install(tmp_path):
