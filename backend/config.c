@@ -163,6 +163,27 @@ failed:
 	return NULL;
 }
 
+/* Equal texts, or neither is there. */
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+bool backend_config_needs_restart(const struct backend_config *running,
+				  const struct backend_config *fresh)
+{
+	if (running->threads != fresh->threads || running->listen_count != fresh->listen_count ||
+	    !same_text(running->storage, fresh->storage) ||
+	    !same_text(running->password_file, fresh->password_file) ||
+	    !same_text(running->admin, fresh->admin))
+		return true;
+	for (uint32_t i = 0; i < running->listen_count; i++) {
+		if (!same_text(running->listen[i], fresh->listen[i]))
+			return true;
+	}
+	return false;
+}
+
 void backend_config_free(struct backend_config *config)
 {
 	config_free(&config_schema, config);

@@ -4,6 +4,7 @@
 
 #include "common/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,6 +32,10 @@ struct backend_config {
  * file, line and key.
  */
 struct backend_config *backend_config_load(const char *path, char *error, size_t error_size);
+/* True when something differs that a running program cannot take over: anything but `log`. */
+bool backend_config_needs_restart(const struct backend_config *running,
+				  const struct backend_config *fresh);
+
 void backend_config_free(struct backend_config *config);
 
 #endif

@@ -138,7 +138,6 @@ static void reload_config(struct backend_config *config, const char *path)
 {
 	char error[512] = "started without --config";
 	struct backend_config *fresh = NULL;
-	bool same;
 
 	if (path != NULL)
 		fresh = backend_config_load(path, error, sizeof(error));
@@ -148,13 +147,8 @@ static void reload_config(struct backend_config *config, const char *path)
 	}
 	config->log = fresh->log;
 	log_setup(config->log.level, config->log.format);
-	same = fresh->threads == config->threads && fresh->listen_count == config->listen_count &&
-	       strcmp(fresh->storage, config->storage) == 0 &&
-	       strcmp(fresh->admin, config->admin) == 0;
-	for (uint32_t i = 0; same && i < config->listen_count; i++)
-		same = strcmp(fresh->listen[i], config->listen[i]) == 0;
 	log_info("configuration read anew", "log=applied other_changes=%s",
-		 same ? "none" : "need restart");
+		 backend_config_needs_restart(config, fresh) ? "need restart" : "none");
 	backend_config_free(fresh);
 }
 

@@ -114,6 +114,32 @@ static void test_senseless_values_are_named(void)
 	assert_refused("lisen: []\n", FILE_NAME ":1: lisen: unknown key");
 }
 
+static void test_what_needs_a_restart(void)
+{
+	static const char *const changed[] = {
+		"threads: 2\n",
+		"listen: [\"127.0.0.1:8054\"]\n",
+		"listen: [\"127.0.0.1:8053\", \"127.0.0.1:8054\"]\n",
+		"storage: \"sqlite:other.db\"\n",
+		"password_file: secret\n",
+		"admin: \"127.0.0.1:1\"\n",
+	};
+	struct backend_config *running = load("");
+	struct backend_config *fresh = load("log: { level: debug, format: json }\n");
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(running);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fresh);
+	CU_ASSERT_FALSE(backend_config_needs_restart(running, fresh));
+	backend_config_free(fresh);
+	for (size_t i = 0; i < sizeof(changed) / sizeof(*changed); i++) {
+		fresh = load(changed[i]);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(fresh);
+		CU_ASSERT(backend_config_needs_restart(running, fresh));
+		backend_config_free(fresh);
+	}
+	backend_config_free(running);
+}
+
 static void test_a_missing_file_is_named(void)
 {
 	CU_ASSERT_PTR_NULL(backend_config_load("missing.yaml", error, sizeof(error)));
@@ -128,6 +154,7 @@ int main(void)
 		{"every key", test_every_key},
 		{"keys of later versions are refused", test_later_versions_keys_are_refused},
 		{"senseless values are named", test_senseless_values_are_named},
+		{"what needs a restart", test_what_needs_a_restart},
 		{"a missing file is named", test_a_missing_file_is_named},
 	};
 	char directory[] = "/tmp/godwit-backend-config-XXXXXX";
