@@ -20,12 +20,12 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-/* True when a name's text ends in a dot that ends a label: one that is not escaped. */
+/* True when a name's text ends in a dot behind a label: one that is not escaped. */
 static bool ends_in_dot(const char *text, size_t size)
 {
 	size_t escapes = 0;
 
-	if (size < 2 || text[size - 1] != '.')
+	if (size < 2 || text[size - 1] != '.' || text[size - 2] == '.')
 		return false;
 	while (escapes < size - 1 && text[size - 2 - escapes] == '\\')
 		escapes++;

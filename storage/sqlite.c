@@ -16,13 +16,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* True when a name ends in a dot behind a label: one that is not escaped. */
+#define IS_DOTTED(name) name " GLOB '*[^\\.].'"
+
 /*
- * The zones there are. Should both "example.com" and "example.com." be in the table, which its
- * unique index allows, only the first counts.
+ * The zones there are: not those whose name is no text or cannot be one. Should both "example.com"
+ * and "example.com." be in the table, which its unique index allows, only the first counts.
  */
 #define ZONES_FROM                                                                                 \
-	" FROM domains AS d WHERE NOT (substr(d.name, -1) = '.' AND EXISTS (SELECT 1 FROM "        \
-	"domains AS twin WHERE twin.name = substr(d.name, 1, length(d.name) - 1)))"
+	" FROM domains AS d WHERE typeof(d.name) = 'text' AND d.name NOT GLOB '*..' AND NOT "      \
+	"((d.name = '.' AND EXISTS (SELECT 1 FROM domains AS twin WHERE twin.name = '')) OR "      \
+	"(" IS_DOTTED("d.name") " AND EXISTS (SELECT 1 FROM domains AS twin WHERE "                \
+				"twin.name = substr(d.name, 1, length(d.name) - 1))))"
 
 /*
  * The rows that are served: not disabled, and not PowerDNS's empty non-terminals, whose type is
@@ -31,6 +36,11 @@
 #define ROWS_FROM                                                                                  \
 	"SELECT id, name, type, content, ttl, prio FROM records INDEXED BY godwit_records_name "   \
 	"WHERE coalesce(disabled, 0) = 0 AND type <> '' AND domain_id = ?1"
+
+/* A name without its case and its trailing dot, unless that is escaped. */
+#define NAME_AS_READ                                                                               \
+	"lower(CASE WHEN " IS_DOTTED("name") " THEN substr(name, 1, length(name) - 1) "            \
+					     "ELSE name END)"
 
 static const char *const statement_text[STATEMENT_COUNT] = {
 	[STATEMENT_BEGIN_READ] = "BEGIN",
@@ -45,11 +55,13 @@ static const char *const statement_text[STATEMENT_COUNT] = {
 	[STATEMENT_CHANGE_AT] = "SELECT token FROM godwit_changes WHERE seq = ?1",
 	[STATEMENT_CHANGED_ZONES] = "SELECT DISTINCT domain_id FROM godwit_changes "
 				    "WHERE seq > ?1 AND name IS NULL AND domain_id IS NOT NULL",
-	[STATEMENT_CHANGED_NAMES] = "SELECT DISTINCT domain_id, lower(name) FROM godwit_changes "
-				    "WHERE seq > ?1 AND domain_id IS NOT NULL ORDER BY 1, 2",
+	[STATEMENT_CHANGED_NAMES] =
+		"SELECT DISTINCT domain_id, " NAME_AS_READ " FROM godwit_changes "
+		"WHERE seq > ?1 AND domain_id IS NOT NULL ORDER BY 1, 2",
 	[STATEMENT_ZONES] = "SELECT id, name" ZONES_FROM " ORDER BY id",
 	[STATEMENT_ZONE_NAME] = "SELECT name" ZONES_FROM " AND id = ?1",
 	[STATEMENT_ZONE_ID] = "SELECT id" ZONES_FROM " AND name IN (?1, ?2)",
+	[STATEMENT_ZONE_TWINS] = "SELECT id FROM domains WHERE name IN (?1, ?2)",
 	[STATEMENT_ZONE_ROWS] = ROWS_FROM " ORDER BY name COLLATE NOCASE",
 	[STATEMENT_NAME_ROWS] = ROWS_FROM " AND name COLLATE NOCASE IN (?2, ?3)",
 	[STATEMENT_ZONE_INSERT] = "INSERT INTO domains (name, type) VALUES (?1, 'NATIVE')",

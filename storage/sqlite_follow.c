@@ -17,11 +17,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Apexes that something happened to; each malloc'ed. */
+struct apexes {
+	char **list;
+	size_t count;
+	size_t capacity;
+};
+
 /* One look's tools, passed along. */
 struct follow {
 	struct sqlite_store *store;
 	const struct storage_sink *sink;
 	struct powerdns_rows rows;
+	struct apexes apexes;
 };
 
 /* STORAGE_RELOAD when the history is not the one that was followed so far. */
@@ -79,41 +87,57 @@ static int read_apex(struct sqlite_store *store, int64_t id, char **apex)
 	return status;
 }
 
-/* Says that no zone has this apex any more, unless one has: with another id, perhaps. */
-static int deliver_gone(struct follow *follow, const char *apex)
+/* Adds an apex and takes it; NULL is out of memory, as is the status then. */
+static int add_apex(struct follow *follow, char *apex)
 {
-	int64_t id;
-	int status = sqlite_zone_get_id(follow->store, apex, &id);
+	struct apexes *apexes = &follow->apexes;
 
-	if (status != STORAGE_NOT_FOUND)
-		return status;
-	follow->sink->zone_gone(follow->sink->ctx, apex);
+	if (apex && apexes->count == apexes->capacity) {
+		size_t capacity = apexes->capacity ? 2 * apexes->capacity : 16;
+		char **list = realloc(apexes->list, capacity * sizeof(*list));
+		if (list) {
+			apexes->list = list;
+			apexes->capacity = capacity;
+		}
+	}
+	if (!apex || apexes->count == apexes->capacity) {
+		free(apex);
+		return sqlite_fail_memory(follow->store);
+	}
+	apexes->list[apexes->count++] = apex;
 	return STORAGE_OK;
 }
 
-/* Brings what is remembered of a zone up to date. */
-static int update_zone(struct follow *follow, int64_t id)
+static void clear_apexes(struct apexes *apexes)
+{
+	for (size_t i = 0; i < apexes->count; i++)
+		free(apexes->list[i]);
+	free(apexes->list);
+}
+
+static int compare_apexes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Notes the apex that a changed zone had and the one it has, and forgets the zone. */
+static int note_zone(struct follow *follow, int64_t id)
 {
 	struct sqlite_store *store = follow->store;
-	struct sqlite_zone *zone = sqlite_zones_find(&store->zones, id);
+	const struct sqlite_zone *zone = sqlite_zones_find(&store->zones, id);
 	char *apex;
 	int status = read_apex(store, id, &apex);
 
-	if (status == STORAGE_OK && zone && (!apex || strcmp(apex, zone->apex) != 0))
-		status = deliver_gone(follow, zone->apex);
-	if (status != STORAGE_OK) {
-		free(apex);
-		return status;
-	}
-	if (!apex)
-		sqlite_zones_remove(&store->zones, id);
-	else if (!sqlite_zones_put(&store->zones, id, apex))
-		return sqlite_fail_memory(store);
-	return STORAGE_OK;
+	if (status == STORAGE_OK && apex)
+		status = add_apex(follow, apex);
+	if (status == STORAGE_OK && zone)
+		status = add_apex(follow, strdup(zone->apex));
+	sqlite_zones_remove(&store->zones, id);
+	return status;
 }
 
-/* First of all, so that a zone that took over another's name comes after the other has gone. */
-static int update_zones(struct follow *follow)
+/* Notes the apexes of all zones that were added, renamed, deleted or changed as a whole. */
+static int note_zones(struct follow *follow)
 {
 	struct sqlite_store *store = follow->store;
 	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_CHANGED_ZONES);
@@ -123,32 +147,89 @@ static int update_zones(struct follow *follow)
 		return sqlite_fail(store, "read changes");
 	sqlite3_bind_int64(statement, 1, store->position.seq);
 	while (status == STORAGE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
-		status = update_zone(follow, sqlite3_column_int64(statement, 0));
+		status = note_zone(follow, sqlite3_column_int64(statement, 0));
 	if (status == STORAGE_OK && code != SQLITE_DONE)
 		status = sqlite_fail(store, "read changes");
 	sqlite3_reset(statement);
 	return status;
 }
 
+/* Forgets all rows in `domains` with that apex: of two spellings, only one counts. */
+static int forget_twins(struct sqlite_store *store, const char *apex)
+{
+	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_ZONE_TWINS);
+	int code, status = STORAGE_OK;
+
+	if (!statement)
+		return sqlite_fail(store, "read zones");
+	sqlite_bind_spellings(statement, 1, apex);
+	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+		sqlite_zones_remove(&store->zones, sqlite3_column_int64(statement, 0));
+	if (code != SQLITE_DONE)
+		status = sqlite_fail(store, "read zones");
+	sqlite3_reset(statement);
+	return status;
+}
+
+/* Finds out which zone has an apex now, and hands that over, or says that none has. */
+static int deliver_apex(struct follow *follow, const char *apex)
+{
+	struct sqlite_store *store = follow->store;
+	struct sqlite_zone *zone;
+	char *copy;
+	int64_t id;
+	int status = forget_twins(store, apex);
+
+	if (status == STORAGE_OK)
+		status = sqlite_zone_get_id(store, apex, &id);
+	if (status == STORAGE_NOT_FOUND) {
+		follow->sink->zone_gone(follow->sink->ctx, apex);
+		return STORAGE_OK;
+	}
+	if (status != STORAGE_OK)
+		return status;
+	copy = strdup(apex);
+	zone = copy ? sqlite_zones_put(&store->zones, id, copy) : NULL;
+	if (!zone)
+		return sqlite_fail_memory(store);
+	zone->whole = true;
+	return sqlite_deliver_zone(store, zone, &follow->rows, follow->sink);
+}
+
+/*
+ * By apex, not by row: zones may have changed places, been deleted and added again with another id,
+ * or come out from behind a twin.
+ */
+static int deliver_zones(struct follow *follow)
+{
+	struct apexes *apexes = &follow->apexes;
+	int status = note_zones(follow);
+
+	if (status == STORAGE_OK && apexes->count > 0)
+		qsort(apexes->list, apexes->count, sizeof(*apexes->list), compare_apexes);
+	for (size_t i = 0; i < apexes->count && status == STORAGE_OK; i++) {
+		if (i == 0 || strcmp(apexes->list[i], apexes->list[i - 1]) != 0)
+			status = deliver_apex(follow, apexes->list[i]);
+	}
+	return status;
+}
+
 /* --- names --------------------------------------------------------------------------------------
  */
 
-/*
- * Hands over one change; `name` is NULL for the whole zone. `*whole` is the zone that was handed
- * over as a whole before: its names, which follow, are in that already.
- */
-static int deliver_change(struct follow *follow, int64_t zone_id, const char *name, int64_t *whole)
+/* Hands over one name, with its whole zone where a name alone may not be found in all spellings. */
+static int deliver_change(struct follow *follow, int64_t zone_id, const char *name)
 {
 	struct sqlite_store *store = follow->store;
 	struct sqlite_zone *zone = sqlite_zones_find(&store->zones, zone_id);
 
-	if (!zone || zone_id == *whole)
+	if (!zone || zone->whole)
 		return STORAGE_OK;
 	if (storage_is_interrupted(&store->base))
 		return storage_fail_interrupted(&store->base);
 	if (name && !zone->odd_names && !sqlite_name_is_odd(name))
 		return sqlite_deliver_name(store, zone, name, &follow->rows, follow->sink);
-	*whole = zone_id;
+	zone->whole = true;
 	return sqlite_deliver_zone(store, zone, &follow->rows, follow->sink);
 }
 
@@ -156,7 +237,6 @@ static int deliver_names(struct follow *follow)
 {
 	struct sqlite_store *store = follow->store;
 	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_CHANGED_NAMES);
-	int64_t whole = INT64_MIN;
 	int status = STORAGE_OK, code = SQLITE_DONE;
 
 	if (!statement)
@@ -164,7 +244,7 @@ static int deliver_names(struct follow *follow)
 	sqlite3_bind_int64(statement, 1, store->position.seq);
 	while (status == STORAGE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
 		status = deliver_change(follow, sqlite3_column_int64(statement, 0),
-					(const char *)sqlite3_column_text(statement, 1), &whole);
+					(const char *)sqlite3_column_text(statement, 1));
 	if (status == STORAGE_OK && code != SQLITE_DONE)
 		status = sqlite_fail(store, "read changes");
 	sqlite3_reset(statement);
@@ -191,9 +271,12 @@ static int deliver_changes(struct sqlite_store *store, const struct storage_sink
 		return storage_fail(&store->base, STORAGE_RELOAD,
 				    "sqlite file %s: godwit_changes was emptied", store->path);
 	sink->begin(sink->ctx, STORAGE_BATCH_CHANGES);
-	status = update_zones(&follow);
+	status = deliver_zones(&follow);
 	if (status == STORAGE_OK)
 		status = deliver_names(&follow);
+	for (size_t i = 0; i < store->zones.count; i++)
+		store->zones.list[i].whole = false;
+	clear_apexes(&follow.apexes);
 	powerdns_rows_clear(&follow.rows);
 	if (status == STORAGE_OK) {
 		sink->commit(sink->ctx);
@@ -201,7 +284,7 @@ static int deliver_changes(struct sqlite_store *store, const struct storage_sink
 		*delivered = true;
 		return STORAGE_OK;
 	}
-	/* Zones may have been renamed in memory already: only loading makes it whole. */
+	/* Some zones are forgotten already: only loading brings them back. */
 	sink->abort(sink->ctx);
 	store->position.loaded = false;
 	return status;

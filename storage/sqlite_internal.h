@@ -34,6 +34,7 @@ enum sqlite_statement {
 	STATEMENT_ZONES,
 	STATEMENT_ZONE_NAME,
 	STATEMENT_ZONE_ID,
+	STATEMENT_ZONE_TWINS,
 	STATEMENT_ZONE_ROWS,
 	STATEMENT_NAME_ROWS,
 	STATEMENT_ZONE_INSERT,
@@ -66,6 +67,7 @@ struct sqlite_zone {
 	int64_t id;
 	char *apex;
 	bool odd_names; /* some are not in the one spelling that looking up by text finds */
+	bool whole;     /* to be handed over as a whole in this batch, or it has been */
 };
 
 /* All of them, by id. */

@@ -74,7 +74,7 @@ struct zone_reader {
 	storage_name_fn *each;
 	void *ctx;
 	bool started; /* a name is being gathered */
-	bool odd;     /* a name was sqlite_name_is_odd */
+	bool odd;     /* a name was one for sqlite_zone.odd_names */
 };
 
 /* Hands over the name gathered so far. Returns what `each` does. */
@@ -92,9 +92,12 @@ static int finish_name(struct zone_reader *reader)
 /* Takes the row that the statement stands on; `*stopped` when `each` said so. */
 static int take_row(struct zone_reader *reader, bool *stopped)
 {
+	bool is_text = sqlite3_column_type(reader->statement, COLUMN_NAME) == SQLITE_TEXT;
 	const char *owner = column_text(reader->statement, COLUMN_NAME);
 	size_t size = column_size(reader->statement, COLUMN_NAME);
 
+	/* Looking up by text finds neither NULL, which reads as "", nor a blob. */
+	reader->odd = reader->odd || !is_text;
 	if (!reader->started || !powerdns_rows_match(reader->rows, owner, size)) {
 		if (storage_is_interrupted(&reader->store->base))
 			return storage_fail_interrupted(&reader->store->base);
