@@ -1,4 +1,5 @@
-foreach(name sqlite_follow)
+godwit_unit_test(record godwit_storage)
+foreach(name sqlite_file sqlite_follow sqlite_noise sqlite_write)
 	godwit_unit_test(${name} godwit_storage PkgConfig::SQLITE)
 	target_sources(test_${name} PRIVATE sqlite_fixture.c)
 endforeach()
