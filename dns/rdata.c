@@ -257,6 +257,26 @@ static int rdata_from_name(unsigned int numbers, const char *text, const uint8_t
 	return (int)size + status;
 }
 
+/* The octets of the longest character-string (RFC 1035 section 5.1) in `text`, quoted or not. */
+static size_t text_longest_string(const char *text)
+{
+	size_t longest = 0;
+	size_t length = 0;
+	bool quoted = false;
+
+	for (const char *p = text; *p != '\0'; p++) {
+		if (*p == '"' || (!quoted && strchr(WHITE_SPACE, *p))) {
+			quoted = *p == '"' && !quoted;
+			length = 0;
+			continue;
+		}
+		if (*p == '\\' && p[1] != '\0')
+			p += isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[2]) ? 3 : 1;
+		longest = ++length > longest ? length : longest;
+	}
+	return longest;
+}
+
 /*
  * libldns takes numbers that do not fit their field, and quotes that do not end. Looks at the words
  * that its table says are numbers, as far as one word is one field.
@@ -277,6 +297,9 @@ static int rdata_check_text(uint16_t type, const char *text, char *reason, size_
 	}
 	if (quoted)
 		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA, "a quote does not end");
+	if (type == DNS_TYPE_TXT && text_longest_string(text) > UINT8_MAX)
+		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
+				  "a string longer than 255 octets: split it into several strings");
 	for (size_t i = 0; known && i < ldns_rr_descriptor_maximum(known); i++) {
 		unsigned long max;
 		switch (ldns_rr_descriptor_field_type(known, i)) {
@@ -318,6 +341,40 @@ static char *rdata_write_line(uint16_t type, const char *text)
 	return line;
 }
 
+/* Splits wire data into libldns's fields, all of it; NULL when they do not fit. */
+static ldns_rr *rdata_split(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	uint8_t *wire = malloc(size + 2);
+	ldns_rr *rr = ldns_rr_new();
+	size_t position = 0;
+	bool whole = false;
+
+	if (wire && rr) {
+		dns_put16(wire, (uint16_t)size);
+		if (size > 0)
+			memcpy(wire + 2, rdata, size);
+		ldns_rr_set_type(rr, type);
+		whole = ldns_wire2rdf(rr, wire, size + 2, &position) == LDNS_STATUS_OK &&
+			position == size + 2;
+	}
+	free(wire);
+	if (whole)
+		return rr;
+	ldns_rr_free(rr);
+	return NULL;
+}
+
+/* libldns takes text that lacks fields at its end: what it made of that, it cannot read itself. */
+static bool rdata_is_readable(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	ldns_rr *rr = rdata_split(type, rdata, size);
+	bool readable =
+		rr && ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(type));
+
+	ldns_rr_free(rr);
+	return readable;
+}
+
 static int rdata_from_ldns(uint16_t type, const char *text, const uint8_t *origin, uint8_t *out,
 			   size_t capacity, char *reason, size_t reason_size)
 {
@@ -351,7 +408,7 @@ static int rdata_from_ldns(uint16_t type, const char *text, const uint8_t *origi
 		goto out;
 	}
 	memcpy(out, ldns_buffer_begin(buffer), size);
-	if (dns_rdata_check(type, out, size) < 0) {
+	if (dns_rdata_check(type, out, size) < 0 || !rdata_is_readable(type, out, size)) {
 		rdata_fail(reason, reason_size, result, "not data of this type");
 		goto out;
 	}
@@ -392,6 +449,8 @@ int dns_rdata_from_text(uint16_t type, const char *text, const uint8_t *origin, 
 		return rdata_from_name(0, text, origin, out, capacity, reason, reason_size);
 	case DNS_TYPE_MX:
 	case DNS_TYPE_AFSDB:
+	case LDNS_RR_TYPE_RT:
+	case LDNS_RR_TYPE_KX:
 		return rdata_from_name(1, text, origin, out, capacity, reason, reason_size);
 	case DNS_TYPE_SRV:
 		return rdata_from_name(3, text, origin, out, capacity, reason, reason_size);
@@ -451,19 +510,8 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 	if (!known || known->_type != (ldns_rr_type)type)
 		return rdata_to_generic(rdata, size, out, capacity);
 
-	uint8_t *wire = malloc(size + 2);
-	ldns_rr *rr = ldns_rr_new();
-	char *text = NULL;
-	size_t position = 0;
-	if (!wire || !rr)
-		goto out;
-	dns_put16(wire, (uint16_t)size);
-	if (size > 0)
-		memcpy(wire + 2, rdata, size);
-	ldns_rr_set_type(rr, type);
-	if (ldns_wire2rdf(rr, wire, size + 2, &position) != LDNS_STATUS_OK || position != size + 2)
-		goto out;
-	text = rdata_print_fields(rr);
+	ldns_rr *rr = rdata_split(type, rdata, size);
+	char *text = rr ? rdata_print_fields(rr) : NULL;
 	if (text) {
 		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';) /* behind bitmaps */
 			text[--n] = '\0';
@@ -471,9 +519,7 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 	}
 	if (length >= 0 && (size_t)length >= capacity)
 		length = DNS_ERROR_NO_SPACE;
-out:
 	free(text);
 	ldns_rr_free(rr);
-	free(wire);
 	return length;
 }

@@ -125,7 +125,24 @@ static void test_nonsense_is_refused_with_words(void)
 		       "'4294967296' is not a number up to 4294967295");
 	assert_refused("TXT", "\"open", "a quote does not end");
 	CU_ASSERT_TRUE(from_text("SVCB", "1") < 0);
+	CU_ASSERT_TRUE(from_text("CAA", "0 issue") < 0);
+	CU_ASSERT_TRUE(from_text("DNSKEY", "256 3 8") < 0);
+	CU_ASSERT_TRUE(from_text("RRSIG", "A 5 3 86400 20030322173103 20030220173103 2642") < 0);
 	CU_ASSERT_TRUE(from_text("TXT", "") < 0);
+}
+
+static void test_long_strings_are_refused_with_advice(void)
+{
+	char data[1024] = "\"";
+
+	for (int i = 0; i < 255; i++)
+		strcat(data, i % 2 ? "x" : "\\\"");
+	strcat(data, "\" \"y\"");
+	CU_ASSERT_EQUAL(from_text("TXT", data), 256 + 2);
+	memmove(data + 2, data + 1, strlen(data));
+	data[1] = 'z';
+	assert_refused("TXT", data,
+		       "a string longer than 255 octets: split it into several strings");
 }
 
 static void test_only_types_of_data_are_data(void)
@@ -175,6 +192,7 @@ int main(void)
 		{"unknown types use the generic form", test_unknown_types_use_the_generic_form},
 		{"relative names take the origin", test_relative_names_take_the_origin},
 		{"nonsense is refused with words", test_nonsense_is_refused_with_words},
+		{"long strings are refused with advice", test_long_strings_are_refused_with_advice},
 		{"only types of data are data", test_only_types_of_data_are_data},
 		{"hostile octets are not data", test_hostile_octets_are_not_data},
 	};
