@@ -62,12 +62,15 @@ struct tcp_server {
 
 /* --- connections ------------------------------------------------------------------------------ */
 
-/* Closes at once. Replies to queries in flight go nowhere. */
+/* tcp_close's cause when all has been said: nothing to count. */
+#define TCP_CLOSE_NORMAL FRONTEND_METRIC_COUNT
+
+/* Closes at once and counts why. Replies to queries in flight go nowhere. */
 static void tcp_close(struct tcp_connection *connection, enum frontend_metric cause)
 {
 	struct tcp_server *server = connection->server;
 	struct query *query;
-	if (cause < FRONTEND_METRIC_COUNT)
+	if (cause != TCP_CLOSE_NORMAL)
 		metrics_add(server->serve->shard, cause, 1);
 	while ((query = LIST_FIRST(&connection->queries))) {
 		LIST_REMOVE(query, path.tcp.link);
@@ -78,9 +81,6 @@ static void tcp_close(struct tcp_connection *connection, enum frontend_metric ca
 	atomic_fetch_sub_explicit(server->open, 1, memory_order_relaxed);
 	free(connection);
 }
-
-/* tcp_close's cause when nobody is to blame: the client has closed. */
-#define TCP_CLOSE_NORMAL FRONTEND_METRIC_COUNT
 
 static void tcp_arm_idle_timer(struct tcp_server *server)
 {
