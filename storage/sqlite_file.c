@@ -28,9 +28,12 @@
 
 /*
  * For long imports: their indexes' pages should stay in memory, and so should the journals of
- * single statements, which SQLite keeps for every statement that fires triggers.
+ * single statements, which SQLite keeps for every statement that fires triggers; and the
+ * write-ahead log should not stay as large as it has ever been.
  */
-#define WRITER_PRAGMAS "PRAGMA cache_size = -262144; PRAGMA temp_store = MEMORY; "
+#define WRITER_PRAGMAS                                                                             \
+	"PRAGMA cache_size = -262144; PRAGMA temp_store = MEMORY; "                                \
+	"PRAGMA journal_size_limit = 67108864; "
 
 /* Waits a little for another program's lock; 0 makes SQLite give up with SQLITE_BUSY. */
 static int on_busy(void *ctx, int count)

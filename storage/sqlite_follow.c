@@ -30,6 +30,7 @@ struct follow {
 	const struct storage_sink *sink;
 	struct powerdns_rows rows;
 	struct apexes apexes;
+	bool any_whole; /* some zone is marked so */
 };
 
 /* STORAGE_RELOAD when the history is not the one that was followed so far. */
@@ -192,7 +193,7 @@ static int deliver_apex(struct follow *follow, const char *apex)
 	zone = copy ? sqlite_zones_put(&store->zones, id, copy) : NULL;
 	if (!zone)
 		return sqlite_fail_memory(store);
-	zone->whole = true;
+	zone->whole = follow->any_whole = true;
 	return sqlite_deliver_zone(store, zone, &follow->rows, follow->sink);
 }
 
@@ -229,7 +230,7 @@ static int deliver_change(struct follow *follow, int64_t zone_id, const char *na
 		return storage_fail_interrupted(&store->base);
 	if (name && !zone->odd_names && !sqlite_name_is_odd(name))
 		return sqlite_deliver_name(store, zone, name, &follow->rows, follow->sink);
-	zone->whole = true;
+	zone->whole = follow->any_whole = true;
 	return sqlite_deliver_zone(store, zone, &follow->rows, follow->sink);
 }
 
@@ -274,7 +275,7 @@ static int deliver_changes(struct sqlite_store *store, const struct storage_sink
 	status = deliver_zones(&follow);
 	if (status == STORAGE_OK)
 		status = deliver_names(&follow);
-	for (size_t i = 0; i < store->zones.count; i++)
+	for (size_t i = 0; follow.any_whole && i < store->zones.count; i++)
 		store->zones.list[i].whole = false;
 	clear_apexes(&follow.apexes);
 	powerdns_rows_clear(&follow.rows);

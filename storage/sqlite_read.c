@@ -378,6 +378,8 @@ int sqlite_zone_read(struct storage *storage, const char *apex, storage_name_fn 
 	if (status != STORAGE_OK)
 		return status;
 	reader.statement = sqlite_statement(store, STATEMENT_ZONE_ROWS);
+	if (!reader.statement)
+		return sqlite_fail(store, "read records");
 	sqlite3_bind_int64(reader.statement, 1, id);
 	status = read_zone(&reader);
 	powerdns_rows_clear(&rows);

@@ -138,7 +138,11 @@ int storage_zone_find(struct storage *storage, const char *apex);
 int storage_zone_find_enclosing(struct storage *storage, const char *name, bool above, char *apex);
 /* Calls `each` with every apex, sorted as text. Stops when it returns other than 0. */
 int storage_zone_list(struct storage *storage, int (*each)(void *ctx, const char *apex), void *ctx);
-/* Calls `each` for every name of a zone. Stops when it returns other than 0. STORAGE_NOT_FOUND. */
+/*
+ * Calls `each` for every name of a zone; one in unusual spellings may come more than once. Stops
+ * when it returns other than 0. `each` must not read another zone from the same store.
+ * STORAGE_NOT_FOUND.
+ */
 int storage_zone_read(struct storage *storage, const char *apex,
 		      int (*each)(void *ctx, const struct storage_name *name), void *ctx);
 /* Calls `each` once with one name's records, if it has any. */
