@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char two_zones[] =
@@ -157,6 +158,56 @@ static void test_transactions(void)
 	fixture_sql(&f, "BEGIN; DELETE FROM records; ROLLBACK");
 	EXPECT_STATUS(f.follower, fixture_look(&f), STORAGE_OK);
 	EXPECT_TEXT(f.events, "");
+	fixture_stop(&f);
+}
+
+/* Writes one RRset anew and again, both of its records with the same TTL. */
+static void *rewrite_rrset(void *ctx)
+{
+	sqlite3 *db = NULL;
+	char sql[512];
+
+	if (sqlite3_open(ctx, &db) != SQLITE_OK)
+		abort();
+	sqlite3_busy_timeout(db, 5000);
+	for (int ttl = 1; ttl <= 200; ttl++) {
+		snprintf(sql, sizeof(sql),
+			 "BEGIN IMMEDIATE; DELETE FROM records WHERE type = 'A';"
+			 "INSERT INTO records (domain_id, name, type, content, ttl) "
+			 "VALUES (1, 'www.example.com', 'A', '192.0.2.1', %d);"
+			 "INSERT INTO records (domain_id, name, type, content, ttl) "
+			 "VALUES (1, 'WWW.example.com', 'A', '192.0.2.2', %d); COMMIT",
+			 ttl, ttl);
+		if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+			abort();
+	}
+	sqlite3_close(db);
+	return NULL;
+}
+
+static void test_never_half(void)
+{
+	struct fixture f;
+	pthread_t thread;
+	char expected[256];
+	unsigned int ttl = 0;
+
+	start_with(&f, two_zones);
+	CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, rewrite_rrset, f.path), 0);
+	while (ttl < 200) {
+		EXPECT_STATUS(f.follower, fixture_follow(&f), STORAGE_OK);
+		const char *number = strstr(f.events, ": A ");
+		CU_ASSERT_PTR_NOT_NULL_FATAL(number);
+		unsigned int now = (unsigned int)atoi(number + 4);
+		CU_ASSERT(now > ttl);
+		ttl = now;
+		snprintf(expected, sizeof(expected),
+			 "changes\nwww.example.com in example.com: A %u 192.0.2.1, "
+			 "A %u 192.0.2.2\ncommit\n",
+			 ttl, ttl);
+		EXPECT_TEXT(f.events, expected);
+	}
+	pthread_join(thread, NULL);
 	fixture_stop(&f);
 }
 
@@ -357,6 +408,7 @@ int main(void)
 		{"rows inserted, updated, moved, replaced and deleted by others", test_rows},
 		{"disabling and enabling a record", test_disabled},
 		{"a transaction is seen as a whole, after its commit", test_transactions},
+		{"an RRset rewritten all the time is never seen half", test_never_half},
 		{"zones added, renamed, swapped, deleted and replaced", test_zones},
 		{"names in unusual spellings", test_spellings},
 		{"a zone that is there in two spellings counts once", test_twin_zones},
