@@ -42,6 +42,7 @@ struct channel {
 
 static void channel_queue_push(struct channel_queue *queue, struct channel_event *event)
 {
+	atomic_load_explicit(&event->lent, memory_order_acquire);
 	struct channel_event *head = atomic_load_explicit(&queue->completed, memory_order_relaxed);
 	do
 		event->next = head;
@@ -108,9 +109,16 @@ static void channel_call_finish(struct channel_queue *queue, struct channel_call
 	queue->handler.done(queue->handler.ctx, call, &result);
 }
 
+/* To be called before an event is given to gRPC as a tag. */
+static void channel_event_lend(struct channel_event *event)
+{
+	atomic_store_explicit(&event->lent, true, memory_order_release);
+}
+
 static void channel_watch(struct channel *channel)
 {
 	channel->watch.channel = channel;
+	channel_event_lend(&channel->watch);
 	grpc_channel_watch_connectivity_state(channel->channel, channel->watched,
 					      gpr_inf_future(GPR_CLOCK_REALTIME),
 					      channel->queue->queue, &channel->watch);
@@ -317,6 +325,7 @@ static grpc_call_error channel_call_begin(struct channel_call *call)
 	ops[5].data.recv_status_on_client.trailing_metadata = &call->trailers;
 	ops[5].data.recv_status_on_client.status = &call->status;
 	ops[5].data.recv_status_on_client.status_details = &call->details;
+	channel_event_lend(&call->event);
 	return grpc_call_start_batch(call->call, ops, 6, &call->event, NULL);
 }
 

@@ -19,6 +19,7 @@
 #define GODWIT_FRONTEND_CHANNEL_H
 
 #include <grpc/grpc.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,9 +34,13 @@ enum channel_state {
 	CHANNEL_BROKEN, /* the last attempt failed; the next follows by itself */
 };
 
-/* What the completion-queue thread passes on. */
+/*
+ * What the completion-queue thread passes on. It gets it through gRPC, whose ordering is its own
+ * affair; `lent` says in C's memory model that what the loop wrote before is seen there.
+ */
 struct channel_event {
 	struct channel_event *next;
+	_Atomic bool lent;
 	struct channel_call *call; /* NULL: `channel` has changed its state */
 	struct channel *channel;
 };
