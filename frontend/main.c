@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 static const char help[] =
 	"Usage: godwit-frontend [--config FILE] [--check]\n"
@@ -50,6 +49,17 @@ static void main_reload(struct frontend *frontend, const char *path)
 		log_error("configuration not reloaded", "error=%s", error);
 }
 
+/* Ends the process the way it would end had it never caught `number`. */
+static void main_die_of(int number)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, number);
+	signal(number, SIG_DFL);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	raise(number);
+}
+
 /* Waits until the front end has stopped. A second signal to end ends the process at once. */
 static void main_wait_stopped(const struct frontend *frontend)
 {
@@ -59,9 +69,10 @@ static void main_wait_stopped(const struct frontend *frontend)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	while (!frontend_has_stopped(frontend)) {
-		if (sigtimedwait(&signals, NULL, &step) > 0) {
+		int number = sigtimedwait(&signals, NULL, &step);
+		if (number > 0) {
 			log_warning("second signal: ending at once", NULL);
-			_exit(1);
+			main_die_of(number);
 		}
 	}
 }

@@ -497,7 +497,7 @@ def test_second_sigterm_ends_at_once(foreign, start_frontend):
         frontend.process.send_signal(signal.SIGTERM)
         wait_until(lambda: frontend.get("/readyz")[0] == 503)
         frontend.process.send_signal(signal.SIGTERM)
-        assert frontend.wait_end(1) == 1
+        assert frontend.wait_end(1) == -signal.SIGTERM
 
 
 def test_queries_are_logged_when_asked_for(foreign, start_frontend):
