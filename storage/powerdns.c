@@ -1,5 +1,8 @@
 #include "storage/powerdns.h"
 
+#include "dns/name.h"
+#include "dns/rdata.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -254,4 +257,36 @@ void powerdns_content_split(const char *type, const char *text, char *content, i
 		text += size;
 	}
 	*content = '\0';
+}
+
+/* --- spellings ----------------------------------------------------------------------------------
+ */
+
+bool powerdns_name_is_odd(const char *name)
+{
+	uint8_t wire[DNS_NAME_MAX];
+	char text[DNS_NAME_TEXT_MAX];
+	size_t size = strlen(name);
+
+	if (size >= 2 && strcmp(name + size - 2, "..") == 0)
+		return true;
+	if (!strchr(name, '\\') || dns_name_from_text(name, size, NULL, wire) < 0)
+		return false;
+	size_t length = dns_name_to_text(wire, text);
+	if (length > 1)
+		text[--length] = '\0';
+	return strcasecmp(name, text) != 0;
+}
+
+void powerdns_type_spellings(const char *type, char *mnemonic, char *generic)
+{
+	int number = dns_type_from_text(type);
+
+	if (number < 0) { /* not for us to judge */
+		snprintf(mnemonic, DNS_TYPE_TEXT_MAX, "%s", type);
+		snprintf(generic, DNS_TYPE_TEXT_MAX, "%s", type);
+		return;
+	}
+	dns_type_to_text((uint16_t)number, mnemonic);
+	snprintf(generic, DNS_TYPE_TEXT_MAX, "TYPE%d", number);
 }

@@ -63,4 +63,17 @@ char *powerdns_name_dup(const char *name, size_t size);
  */
 void powerdns_content_split(const char *type, const char *text, char *content, int32_t *prio);
 
+/*
+ * True when the name is not written as Godwit would write it ("\097" for "a"): rows of one name
+ * may then differ in more than case and a trailing dot, and looking up by text cannot find them
+ * all.
+ */
+bool powerdns_name_is_odd(const char *name);
+
+/*
+ * Both ways to write a type: its mnemonic, which is what rows get, and "TYPEn" (RFC 3597); both
+ * DNS_TYPE_TEXT_MAX octets. A type that is neither stays as it is.
+ */
+void powerdns_type_spellings(const char *type, char *mnemonic, char *generic);
+
 #endif

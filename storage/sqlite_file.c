@@ -153,7 +153,7 @@ void sqlite_close(struct sqlite_store *store)
 	store->ready = false;
 	store->reopen = false;
 	store->position = (struct sqlite_position){0};
-	sqlite_zones_clear(&store->zones);
+	powerdns_zones_clear(&store->zones);
 	free(store->write_apex);
 	store->write_apex = NULL;
 }

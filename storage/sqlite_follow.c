@@ -125,7 +125,7 @@ static int compare_apexes(const void *a, const void *b)
 static int note_zone(struct follow *follow, int64_t id)
 {
 	struct sqlite_store *store = follow->store;
-	const struct sqlite_zone *zone = sqlite_zones_find(&store->zones, id);
+	const struct powerdns_zone *zone = powerdns_zones_find(&store->zones, id);
 	char *apex;
 	int status = read_apex(store, id, &apex);
 
@@ -133,7 +133,7 @@ static int note_zone(struct follow *follow, int64_t id)
 		status = add_apex(follow, apex);
 	if (status == STORAGE_OK && zone)
 		status = add_apex(follow, strdup(zone->apex));
-	sqlite_zones_remove(&store->zones, id);
+	powerdns_zones_remove(&store->zones, id);
 	return status;
 }
 
@@ -165,7 +165,7 @@ static int forget_twins(struct sqlite_store *store, const char *apex)
 		return sqlite_fail(store, "read zones");
 	sqlite_bind_spellings(statement, 1, apex);
 	while ((code = sqlite3_step(statement)) == SQLITE_ROW)
-		sqlite_zones_remove(&store->zones, sqlite3_column_int64(statement, 0));
+		powerdns_zones_remove(&store->zones, sqlite3_column_int64(statement, 0));
 	if (code != SQLITE_DONE)
 		status = sqlite_fail(store, "read zones");
 	sqlite3_reset(statement);
@@ -176,7 +176,7 @@ static int forget_twins(struct sqlite_store *store, const char *apex)
 static int deliver_apex(struct follow *follow, const char *apex)
 {
 	struct sqlite_store *store = follow->store;
-	struct sqlite_zone *zone;
+	struct powerdns_zone *zone;
 	char *copy;
 	int64_t id;
 	int status = forget_twins(store, apex);
@@ -190,7 +190,7 @@ static int deliver_apex(struct follow *follow, const char *apex)
 	if (status != STORAGE_OK)
 		return status;
 	copy = strdup(apex);
-	zone = copy ? sqlite_zones_put(&store->zones, id, copy) : NULL;
+	zone = copy ? powerdns_zones_put(&store->zones, id, copy) : NULL;
 	if (!zone)
 		return sqlite_fail_memory(store);
 	zone->whole = follow->any_whole = true;
@@ -222,13 +222,13 @@ static int deliver_zones(struct follow *follow)
 static int deliver_change(struct follow *follow, int64_t zone_id, const char *name)
 {
 	struct sqlite_store *store = follow->store;
-	struct sqlite_zone *zone = sqlite_zones_find(&store->zones, zone_id);
+	struct powerdns_zone *zone = powerdns_zones_find(&store->zones, zone_id);
 
 	if (!zone || zone->whole)
 		return STORAGE_OK;
 	if (storage_is_interrupted(&store->base))
 		return storage_fail_interrupted(&store->base);
-	if (name && !zone->odd_names && !sqlite_name_is_odd(name))
+	if (name && !zone->odd_names && !powerdns_name_is_odd(name))
 		return sqlite_deliver_name(store, zone, name, &follow->rows, follow->sink);
 	zone->whole = follow->any_whole = true;
 	return sqlite_deliver_zone(store, zone, &follow->rows, follow->sink);

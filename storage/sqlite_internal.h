@@ -13,6 +13,7 @@
 
 #include "storage/driver.h"
 #include "storage/powerdns.h"
+#include "storage/powerdns_zones.h"
 
 #include <sqlite3.h>
 #include <sys/types.h>
@@ -62,21 +63,6 @@ enum sqlite_open_mode {
 	OPEN_IMMUTABLE, /* read the database alone, watch it by stat(2) */
 };
 
-/* A zone that was handed over: the table has forgotten its apex when it is renamed or deleted. */
-struct sqlite_zone {
-	int64_t id;
-	char *apex;
-	bool odd_names; /* some are not in the one spelling that looking up by text finds */
-	bool whole;     /* to be handed over as a whole in this batch, or it has been */
-};
-
-/* All of them, by id. */
-struct sqlite_zones {
-	struct sqlite_zone *list;
-	size_t count;
-	size_t capacity;
-};
-
 /* How far changes were followed: the newest row of godwit_changes that was seen. */
 struct sqlite_position {
 	bool loaded;   /* false: nothing was, storage_load has to come first */
@@ -102,7 +88,7 @@ struct sqlite_store {
 	int64_t data_version;   /* SQLite's mark of others' commits, at the last look */
 	int64_t schema_version; /* when loaded */
 	struct sqlite_position position;
-	struct sqlite_zones zones;
+	struct powerdns_zones zones;
 
 	char *write_apex; /* the zone last written to, or NULL */
 	int64_t write_zone;
@@ -160,15 +146,6 @@ int sqlite_init(struct storage *storage);
 /* STORAGE_OK when the connection is open and every table and trigger is there. */
 int sqlite_schema_check(struct sqlite_store *store);
 
-/* --- sqlite_zones.c -----------------------------------------------------------------------------
- */
-
-void sqlite_zones_clear(struct sqlite_zones *zones);
-struct sqlite_zone *sqlite_zones_find(const struct sqlite_zones *zones, int64_t id);
-/* Adds a zone or renames it; takes `apex`. NULL: out of memory. */
-struct sqlite_zone *sqlite_zones_put(struct sqlite_zones *zones, int64_t id, char *apex);
-void sqlite_zones_remove(struct sqlite_zones *zones, int64_t id);
-
 /* --- sqlite_read.c ------------------------------------------------------------------------------
  */
 
@@ -182,14 +159,12 @@ int sqlite_name_read(struct storage *storage, const char *apex, const char *owne
 /* The id of a zone, STORAGE_NOT_FOUND without one. */
 int sqlite_zone_get_id(struct sqlite_store *store, const char *apex, int64_t *id);
 /* Hands over a zone and all its names. */
-int sqlite_deliver_zone(struct sqlite_store *store, struct sqlite_zone *zone,
+int sqlite_deliver_zone(struct sqlite_store *store, struct powerdns_zone *zone,
 			struct powerdns_rows *rows, const struct storage_sink *sink);
 /* Hands over one name with what it has, nothing perhaps. */
-int sqlite_deliver_name(struct sqlite_store *store, const struct sqlite_zone *zone,
+int sqlite_deliver_name(struct sqlite_store *store, const struct powerdns_zone *zone,
 			const char *owner, struct powerdns_rows *rows,
 			const struct storage_sink *sink);
-/* True when the name is not written as Godwit would write it: "\097" for "a". */
-bool sqlite_name_is_odd(const char *name);
 /* Reads the newest change into `position`. */
 int sqlite_read_position(struct sqlite_store *store, struct sqlite_position *position);
 

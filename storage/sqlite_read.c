@@ -7,11 +7,7 @@
  */
 #include "storage/sqlite_internal.h"
 
-#include "dns/name.h"
-
-#include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* Columns of ZONE_ROWS and NAME_ROWS. */
 enum { COLUMN_ID, COLUMN_NAME, COLUMN_TYPE, COLUMN_CONTENT, COLUMN_TTL, COLUMN_PRIO };
@@ -46,22 +42,6 @@ static bool add_row(struct powerdns_rows *rows, sqlite3_stmt *statement)
 	return powerdns_rows_add(rows, &row);
 }
 
-bool sqlite_name_is_odd(const char *name)
-{
-	uint8_t wire[DNS_NAME_MAX];
-	char text[DNS_NAME_TEXT_MAX];
-	size_t size = strlen(name);
-
-	if (size >= 2 && strcmp(name + size - 2, "..") == 0)
-		return true;
-	if (!strchr(name, '\\') || dns_name_from_text(name, size, NULL, wire) < 0)
-		return false;
-	size_t length = dns_name_to_text(wire, text);
-	if (length > 1)
-		text[--length] = '\0';
-	return strcasecmp(name, text) != 0;
-}
-
 /* --- names of a zone ----------------------------------------------------------------------------
  */
 
@@ -85,7 +65,7 @@ static int finish_name(struct zone_reader *reader)
 	if (!reader->started)
 		return 0;
 	powerdns_rows_finish(reader->rows, reader->apex, &name);
-	reader->odd = reader->odd || sqlite_name_is_odd(name.owner);
+	reader->odd = reader->odd || powerdns_name_is_odd(name.owner);
 	return reader->each(reader->ctx, &name);
 }
 
@@ -136,7 +116,7 @@ static int deliver_name(void *ctx, const struct storage_name *name)
 	return 0;
 }
 
-int sqlite_deliver_zone(struct sqlite_store *store, struct sqlite_zone *zone,
+int sqlite_deliver_zone(struct sqlite_store *store, struct powerdns_zone *zone,
 			struct powerdns_rows *rows, const struct storage_sink *sink)
 {
 	struct storage_sink receiver = *sink;
@@ -184,7 +164,7 @@ static int gather_name(struct sqlite_store *store, int64_t zone_id, const char *
 	return status;
 }
 
-int sqlite_deliver_name(struct sqlite_store *store, const struct sqlite_zone *zone,
+int sqlite_deliver_name(struct sqlite_store *store, const struct powerdns_zone *zone,
 			const char *owner, struct powerdns_rows *rows,
 			const struct storage_sink *sink)
 {
@@ -233,10 +213,10 @@ static int load_zones(struct sqlite_store *store, const struct storage_sink *sin
 	while (status == STORAGE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		const char *name = column_text(statement, 1);
 		char *apex = powerdns_name_dup(name, column_size(statement, 1));
-		struct sqlite_zone *zone = NULL;
+		struct powerdns_zone *zone = NULL;
 		if (apex)
-			zone = sqlite_zones_put(&store->zones, sqlite3_column_int64(statement, 0),
-						apex);
+			zone = powerdns_zones_put(&store->zones, sqlite3_column_int64(statement, 0),
+						  apex);
 		status = zone ? sqlite_deliver_zone(store, zone, &rows, sink)
 			      : sqlite_fail_memory(store);
 	}
@@ -259,7 +239,7 @@ static int load_all(struct sqlite_store *store, const struct storage_sink *sink)
 		status = sqlite_read_position(store, &position);
 	if (status != STORAGE_OK)
 		return status;
-	sqlite_zones_clear(&store->zones);
+	powerdns_zones_clear(&store->zones);
 	sink->begin(sink->ctx, STORAGE_BATCH_FULL);
 	status = load_zones(store, sink);
 	/* Read without locks, the file must not have changed meanwhile. */
@@ -320,14 +300,8 @@ int sqlite_zone_find(struct storage *storage, const char *apex)
 	return status == STORAGE_OK ? sqlite_zone_get_id(store, apex, &id) : status;
 }
 
-/* Orders names as text. */
-static int compare_apexes(const void *a, const void *b)
-{
-	return strcmp(((const struct sqlite_zone *)a)->apex, ((const struct sqlite_zone *)b)->apex);
-}
-
 /* Reads all zones into `zones`, by id. */
-static int read_apexes(struct sqlite_store *store, struct sqlite_zones *zones)
+static int read_apexes(struct sqlite_store *store, struct powerdns_zones *zones)
 {
 	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_ZONES);
 	int status = STORAGE_OK, code = SQLITE_DONE;
@@ -337,7 +311,7 @@ static int read_apexes(struct sqlite_store *store, struct sqlite_zones *zones)
 	while (status == STORAGE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
 		const char *name = column_text(statement, 1);
 		char *apex = powerdns_name_dup(name, column_size(statement, 1));
-		if (!apex || !sqlite_zones_put(zones, sqlite3_column_int64(statement, 0), apex))
+		if (!apex || !powerdns_zones_put(zones, sqlite3_column_int64(statement, 0), apex))
 			status = sqlite_fail_memory(store);
 	}
 	if (status == STORAGE_OK && code != SQLITE_DONE)
@@ -349,18 +323,18 @@ static int read_apexes(struct sqlite_store *store, struct sqlite_zones *zones)
 int sqlite_zone_list(struct storage *storage, int (*each)(void *ctx, const char *apex), void *ctx)
 {
 	struct sqlite_store *store = sqlite_store_of(storage);
-	struct sqlite_zones zones = {0};
+	struct powerdns_zones zones = {0};
 	int status = sqlite_schema_check(store);
 
 	if (status == STORAGE_OK)
 		status = read_apexes(store, &zones);
 	/* From memory: `each` may use the store, even write to it. */
-	if (status == STORAGE_OK && zones.count > 0) {
-		qsort(zones.list, zones.count, sizeof(*zones.list), compare_apexes);
+	if (status == STORAGE_OK) {
+		powerdns_zones_sort_by_apex(&zones);
 		for (size_t i = 0; i < zones.count && each(ctx, zones.list[i].apex) == 0; i++)
 			;
 	}
-	sqlite_zones_clear(&zones);
+	powerdns_zones_clear(&zones);
 	return status;
 }
 

@@ -147,20 +147,6 @@ static int find_zone(struct sqlite_store *store, const char *apex, int64_t *id)
 	return status;
 }
 
-/* Both ways to write a type: its mnemonic, which is what rows get, and "TYPEn" (RFC 3597). */
-static void name_type(const char *type, char *mnemonic, char *generic)
-{
-	int number = dns_type_from_text(type);
-
-	if (number < 0) { /* not for us to judge */
-		snprintf(mnemonic, DNS_TYPE_TEXT_MAX, "%s", type);
-		snprintf(generic, DNS_TYPE_TEXT_MAX, "%s", type);
-		return;
-	}
-	dns_type_to_text((uint16_t)number, mnemonic);
-	snprintf(generic, DNS_TYPE_TEXT_MAX, "TYPE%d", number);
-}
-
 static int delete_rrset(struct sqlite_store *store, int64_t zone_id, const char *owner,
 			const char *mnemonic, const char *generic)
 {
@@ -204,7 +190,7 @@ int sqlite_rrset_put(struct storage *storage, const char *apex, const char *owne
 
 	if (status != STORAGE_OK)
 		return status;
-	name_type(type, mnemonic, generic);
+	powerdns_type_spellings(type, mnemonic, generic);
 	status = delete_rrset(store, zone_id, owner, mnemonic, generic);
 	if (status != STORAGE_OK)
 		return status;
@@ -231,6 +217,6 @@ int sqlite_rrset_delete(struct storage *storage, const char *apex, const char *o
 
 	if (status != STORAGE_OK)
 		return status;
-	name_type(type, mnemonic, generic);
+	powerdns_type_spellings(type, mnemonic, generic);
 	return delete_rrset(store, zone_id, owner, mnemonic, generic);
 }

@@ -1,22 +1,18 @@
-/*
- * The zones that were handed over, an array in the order of their ids: loading only appends. What
- * is removed keeps its place, without an apex, because zones that change are removed and put again.
- */
-#include "storage/sqlite_internal.h"
+#include "storage/powerdns_zones.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void sqlite_zones_clear(struct sqlite_zones *zones)
+void powerdns_zones_clear(struct powerdns_zones *zones)
 {
 	for (size_t i = 0; i < zones->count; i++)
 		free(zones->list[i].apex);
 	free(zones->list);
-	*zones = (struct sqlite_zones){0};
+	*zones = (struct powerdns_zones){0};
 }
 
 /* Where the zone stands, or where it would have to. */
-static size_t find_place(const struct sqlite_zones *zones, int64_t id)
+static size_t find_place(const struct powerdns_zones *zones, int64_t id)
 {
 	size_t low = 0, high = zones->count;
 
@@ -31,25 +27,25 @@ static size_t find_place(const struct sqlite_zones *zones, int64_t id)
 }
 
 /* The zone's entry, removed or not. */
-static struct sqlite_zone *find_entry(const struct sqlite_zones *zones, int64_t id)
+static struct powerdns_zone *find_entry(const struct powerdns_zones *zones, int64_t id)
 {
 	size_t place = find_place(zones, id);
 
 	return place < zones->count && zones->list[place].id == id ? &zones->list[place] : NULL;
 }
 
-struct sqlite_zone *sqlite_zones_find(const struct sqlite_zones *zones, int64_t id)
+struct powerdns_zone *powerdns_zones_find(const struct powerdns_zones *zones, int64_t id)
 {
-	struct sqlite_zone *zone = find_entry(zones, id);
+	struct powerdns_zone *zone = find_entry(zones, id);
 
 	return zone && zone->apex ? zone : NULL;
 }
 
 /* Makes room for one more. */
-static bool grow(struct sqlite_zones *zones)
+static bool grow(struct powerdns_zones *zones)
 {
 	size_t capacity = zones->capacity ? 2 * zones->capacity : 64;
-	struct sqlite_zone *list;
+	struct powerdns_zone *list;
 
 	if (zones->count < zones->capacity)
 		return true;
@@ -61,9 +57,9 @@ static bool grow(struct sqlite_zones *zones)
 	return true;
 }
 
-struct sqlite_zone *sqlite_zones_put(struct sqlite_zones *zones, int64_t id, char *apex)
+struct powerdns_zone *powerdns_zones_put(struct powerdns_zones *zones, int64_t id, char *apex)
 {
-	struct sqlite_zone *zone = find_entry(zones, id);
+	struct powerdns_zone *zone = find_entry(zones, id);
 
 	if (!zone) {
 		if (!grow(zones)) {
@@ -77,16 +73,29 @@ struct sqlite_zone *sqlite_zones_put(struct sqlite_zones *zones, int64_t id, cha
 	} else {
 		free(zone->apex);
 	}
-	*zone = (struct sqlite_zone){.id = id, .apex = apex};
+	*zone = (struct powerdns_zone){.id = id, .apex = apex};
 	return zone;
 }
 
-void sqlite_zones_remove(struct sqlite_zones *zones, int64_t id)
+void powerdns_zones_remove(struct powerdns_zones *zones, int64_t id)
 {
-	struct sqlite_zone *zone = find_entry(zones, id);
+	struct powerdns_zone *zone = find_entry(zones, id);
 
 	if (!zone)
 		return;
 	free(zone->apex);
 	zone->apex = NULL;
+}
+
+/* Orders names as text. */
+static int compare_apexes(const void *a, const void *b)
+{
+	return strcmp(((const struct powerdns_zone *)a)->apex,
+		      ((const struct powerdns_zone *)b)->apex);
+}
+
+void powerdns_zones_sort_by_apex(struct powerdns_zones *zones)
+{
+	if (zones->count > 0)
+		qsort(zones->list, zones->count, sizeof(*zones->list), compare_apexes);
 }
