@@ -123,6 +123,11 @@ int sqlite_fail(struct sqlite_store *store, const char *doing)
 			&store->base, status,
 			"sqlite file %s: cannot %s: %s: run `godwitctl --store %s init`",
 			store->path, doing, sqlite3_errmsg(store->db), store->base.url);
+	/* SQLite's own words for this never say why. */
+	int system_error = sqlite3_system_errno(store->db);
+	if ((sqlite3_errcode(store->db) & 0xff) == SQLITE_CANTOPEN && system_error != 0)
+		return storage_fail(&store->base, status, "sqlite file %s: cannot %s: %s",
+				    store->path, doing, strerror(system_error));
 	return storage_fail(&store->base, status, "sqlite file %s: cannot %s: %s%s", store->path,
 			    doing, sqlite3_errmsg(store->db), advice);
 }
