@@ -12,6 +12,8 @@
 #define DEFAULT_STORAGE "sqlite:godwit.db"
 #define DEFAULT_ADMIN "127.0.0.1:9154"
 
+#define DEFAULT_MAX_LOSS_PERCENT 50
+
 #define LISTEN_MAX 64
 
 /* A string that need not be there; `null` is the same as leaving it out. */
@@ -39,6 +41,8 @@ static const cyaml_schema_field_t config_fields[] = {
 	OPTIONAL_STRING(storage, struct backend_config),
 	OPTIONAL_STRING(password_file, struct backend_config),
 	OPTIONAL_STRING(snapshot, struct backend_config),
+	CYAML_FIELD_UINT("max_loss_percent", CYAML_FLAG_OPTIONAL, struct backend_config,
+			 max_loss_percent),
 	OPTIONAL_STRING(admin, struct backend_config),
 	CYAML_FIELD_MAPPING("log", CYAML_FLAG_OPTIONAL, struct backend_config, log,
 			    config_log_fields),
@@ -71,9 +75,11 @@ static bool default_listen(struct backend_config *config)
 
 static bool set_defaults(struct backend_config *config, const char *path)
 {
-	/* zero is a level too: only the file can tell whether it was asked for */
+	/* zero is a value too: only the file can tell whether it was asked for */
 	if (path == NULL || config_find_line(path, "log.level") == 0)
 		config->log.level = LOG_LEVEL_INFO;
+	if (path == NULL || config_find_line(path, "max_loss_percent") == 0)
+		config->max_loss_percent = DEFAULT_MAX_LOSS_PERCENT;
 	return default_listen(config) && default_string(&config->storage, DEFAULT_STORAGE) &&
 	       default_string(&config->admin, DEFAULT_ADMIN);
 }
@@ -127,8 +133,8 @@ static int check(const struct backend_config *config, const char *path, char *er
 		config_error(error, error_size, path, "tls", "not in this version");
 		return -1;
 	}
-	if (config->snapshot != NULL) {
-		config_error(error, error_size, path, "snapshot", "not in this version");
+	if (config->max_loss_percent > 100) {
+		config_error(error, error_size, path, "max_loss_percent", "more than 100");
 		return -1;
 	}
 	if (config->threads > SERVICE_THREADS_MAX) {
@@ -175,6 +181,8 @@ bool backend_config_needs_restart(const struct backend_config *running,
 	if (running->threads != fresh->threads || running->listen_count != fresh->listen_count ||
 	    !same_text(running->storage, fresh->storage) ||
 	    !same_text(running->password_file, fresh->password_file) ||
+	    !same_text(running->snapshot, fresh->snapshot) ||
+	    running->max_loss_percent != fresh->max_loss_percent ||
 	    !same_text(running->admin, fresh->admin))
 		return true;
 	for (uint32_t i = 0; i < running->listen_count; i++) {

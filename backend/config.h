@@ -22,7 +22,8 @@ struct backend_config {
 	char *password_file;            /* or NULL */
 	char *admin;                    /* address of the admin server */
 	struct backend_tls_config *tls; /* not in this version: always NULL after loading */
-	char *snapshot;                 /* the same */
+	char *snapshot;                 /* path, or NULL */
+	uint32_t max_loss_percent;      /* what a store may have lost when it is back */
 	struct config_log log;
 };
 

@@ -72,6 +72,12 @@ const struct metric_def backend_counter_defs[] = {
 	      "Batches of changes taken over from the store."),
 	COUNT(BACKEND_STORE_OUTAGES, "godwit_backend_store_outages_total", NULL,
 	      "Times the store was lost or found unusable."),
+	COUNT(BACKEND_STORE_GUARDED, "godwit_backend_store_guarded_total", NULL,
+	      "Loads not taken over because too many records would have been lost."),
+	COUNT(BACKEND_SNAPSHOTS_SAVED, "godwit_backend_snapshots_saved_total", NULL,
+	      "Snapshots written."),
+	COUNT(BACKEND_SNAPSHOTS_FAILED, "godwit_backend_snapshots_failed_total", NULL,
+	      "Snapshots that could not be written."),
 };
 
 _Static_assert(sizeof(backend_counter_defs) / sizeof(*backend_counter_defs) ==

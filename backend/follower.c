@@ -3,6 +3,8 @@
 #include "backend/counters.h"
 #include "backend/intake.h"
 #include "backend/mirror.h"
+#include "backend/snapshot.h"
+#include "backend/snapshot_keeper.h"
 #include "common/backoff.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -16,45 +18,60 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* How long one storage_follow waits; the data's age is known that precisely. */
 #define FOLLOW_WAIT_MS 500
 
 #define REASON_MAX 1024
 
+/* Beside storage_status: the guard did not let a load pass. */
+#define FOLLOWER_GUARDED (-100)
+
 struct follower {
 	struct mirror *mirror;
 	struct metrics_shard *shard;
+	struct metrics *metrics;
 	struct storage *storage;
 	struct intake *intake;
 	struct backoff backoff;
+	struct snapshot_keeper *keeper; /* NULL: no snapshot */
+	const char *snapshot;
+	unsigned int max_loss_percent;
 	void (*loaded)(void *ctx);
 	void *ctx;
 	pthread_t thread;
 	bool running;
 
 	/* The thread's own. */
-	int outage_status; /* why the store cannot be used; STORAGE_OK: it can */
+	int outage_status;        /* why the store cannot be used; STORAGE_OK: it can */
+	bool snapshot_tried;      /* to start from */
+	char guarded[REASON_MAX]; /* why the guard did not let the last load pass */
 
 	/* For others to read. Times are clock_now_ms; 0: never. */
 	_Atomic bool up;
 	_Atomic int64_t contact_ms; /* when the mirror last was as the store */
 	_Atomic int64_t outage_ms;  /* when the outage began; 0: none */
 
-	pthread_mutex_t lock; /* for the two below */
+	pthread_mutex_t lock; /* for all below */
 	pthread_cond_t wake;
 	bool stopping;
+	bool reload;             /* asked for */
+	bool force;              /* and that whatever is lost */
 	char reason[REASON_MAX]; /* of the outage */
+	bool is_guarded;         /* and that it is the guard */
 };
 
 /* --- outages ---------------------------------------------------------------------------------- */
 
 static void outage_begin(struct follower *follower, int status)
 {
-	const char *reason = storage_error(follower->storage);
+	const char *reason =
+		status == FOLLOWER_GUARDED ? follower->guarded : storage_error(follower->storage);
 
 	pthread_mutex_lock(&follower->lock);
 	snprintf(follower->reason, sizeof(follower->reason), "%s", reason);
+	follower->is_guarded = status == FOLLOWER_GUARDED;
 	pthread_mutex_unlock(&follower->lock);
 	if (follower->outage_status == STORAGE_OK) {
 		atomic_store_explicit(&follower->up, false, memory_order_relaxed);
@@ -77,20 +94,29 @@ static void outage_end(struct follower *follower)
 	atomic_store_explicit(&follower->up, true, memory_order_relaxed);
 	if (follower->outage_status == STORAGE_OK)
 		return;
+	pthread_mutex_lock(&follower->lock);
+	follower->is_guarded = false;
+	pthread_mutex_unlock(&follower->lock);
 	log_info("store is back", "outage_s=%.1f", (double)(clock_now_ms() - began) / 1000);
 	atomic_store_explicit(&follower->outage_ms, 0, memory_order_relaxed);
 	follower->outage_status = STORAGE_OK;
 }
 
-/* Sleeps for a retry's pause or until follower_stop. False when it is time to stop. */
+/*
+ * Sleeps for a retry's pause, until follower_stop, or until a reload is asked for. False when it is
+ * time to stop.
+ */
 static bool pause_before_retry(struct follower *follower)
 {
-	int64_t until_ms = clock_now_ms() + backoff_next(&follower->backoff);
+	int64_t pause_ms = follower->outage_status == FOLLOWER_GUARDED
+				   ? FOLLOWER_GUARD_RETRY_MS
+				   : backoff_next(&follower->backoff);
+	int64_t until_ms = clock_now_ms() + pause_ms;
 	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
 	bool stopping;
 
 	pthread_mutex_lock(&follower->lock);
-	while (!follower->stopping &&
+	while (!follower->stopping && !follower->reload &&
 	       pthread_cond_timedwait(&follower->wake, &follower->lock, &until) != ETIMEDOUT)
 		continue;
 	stopping = follower->stopping;
@@ -106,14 +132,55 @@ static void note_contact(struct follower *follower)
 	atomic_store_explicit(&follower->contact_ms, clock_now_ms(), memory_order_relaxed);
 }
 
-static int load(struct follower *follower, const struct storage_sink *sink)
+/* True when a reload was asked for since the last call; `*force` says how. */
+static bool take_reload_request(struct follower *follower, bool *force)
+{
+	pthread_mutex_lock(&follower->lock);
+	bool reload = follower->reload;
+	*force = reload && follower->force;
+	follower->reload = follower->force = false;
+	pthread_mutex_unlock(&follower->lock);
+	return reload;
+}
+
+/* The guard did not let a load pass: puts that into words. */
+static int note_guarded(struct follower *follower)
+{
+	uint64_t lost;
+	uint64_t of;
+
+	intake_was_stopped(follower->intake, &lost, &of);
+	metrics_add(follower->shard, BACKEND_STORE_GUARDED, 1);
+	snprintf(
+		follower->guarded, sizeof(follower->guarded),
+		"the store is back without %" PRIu64 " of %" PRIu64
+		" records, more than %u %%: the "
+		"old ones are kept until it has them again, or `godwitctl reload --force` confirms",
+		lost, of, follower->max_loss_percent);
+	return FOLLOWER_GUARDED;
+}
+
+/* What changed will be saved. */
+static void note_change(struct follower *follower)
+{
+	if (follower->keeper != NULL)
+		snapshot_keeper_note_change(follower->keeper);
+}
+
+/* Loads everything. `guarded`: the store was away meanwhile, and may have lost something. */
+static int load(struct follower *follower, const struct storage_sink *sink, bool guarded)
 {
 	int64_t started = clock_now_ms();
 	struct mirror_stats stats;
-	int status = storage_load(follower->storage, sink);
 
+	guarded = guarded && mirror_is_loaded(follower->mirror);
+	intake_set_guard(follower->intake, guarded ? follower->max_loss_percent : 100);
+	int status = storage_load(follower->storage, sink);
+	if (status == STORAGE_OK && intake_was_stopped(follower->intake, NULL, NULL))
+		return note_guarded(follower);
 	if (status != STORAGE_OK)
 		return status;
+	note_change(follower);
 	outage_end(follower);
 	note_contact(follower);
 	metrics_add(follower->shard, BACKEND_STORE_LOADS, 1);
@@ -132,12 +199,21 @@ static int load(struct follower *follower, const struct storage_sink *sink)
 static int follow(struct follower *follower, const struct storage_sink *sink)
 {
 	bool reloaded = false;
+	bool force;
 	int status = storage_open(follower->storage);
 
+	take_reload_request(follower, &force);
 	if (status == STORAGE_OK)
-		status = load(follower, sink);
+		status = load(follower, sink, !force);
 	while (status == STORAGE_OK) {
+		if (take_reload_request(follower, &force)) {
+			status = load(follower, sink, !force);
+			continue;
+		}
+		int64_t changed_ms = intake_changed_ms(follower->intake);
 		status = storage_follow(follower->storage, sink, FOLLOW_WAIT_MS);
+		if (intake_changed_ms(follower->intake) != changed_ms)
+			note_change(follower);
 		if (status == STORAGE_OK) {
 			note_contact(follower);
 			backoff_reset(&follower->backoff);
@@ -146,11 +222,47 @@ static int follow(struct follower *follower, const struct storage_sink *sink)
 			/* twice in a row is an outage, or we would load without a pause */
 			log_info("store has to be loaded again", "reason=%s",
 				 storage_error(follower->storage));
-			status = load(follower, sink);
+			status = load(follower, sink, false);
 			reloaded = true;
 		}
 	}
 	return status;
+}
+
+/*
+ * The store cannot be used, and nothing has been loaded yet: serves what was known when the
+ * snapshot was saved. Tried once; the store, when it comes, replaces it.
+ */
+static void start_from_snapshot(struct follower *follower)
+{
+	struct mirror_stats stats;
+	char error[512];
+	int64_t saved_s;
+
+	if (follower->snapshot == NULL || follower->snapshot_tried ||
+	    mirror_is_loaded(follower->mirror))
+		return;
+	follower->snapshot_tried = true;
+	switch (snapshot_load(follower->mirror, follower->snapshot, &saved_s, error,
+			      sizeof(error))) {
+	case SNAPSHOT_OK:
+		break;
+	case SNAPSHOT_MISSING:
+		log_info("no snapshot to start from", "path=%s", follower->snapshot);
+		return;
+	default:
+		log_error("snapshot not used", "reason=%s", error);
+		return;
+	}
+	int64_t age_ms = (time(NULL) - saved_s) * 1000;
+	atomic_store_explicit(&follower->contact_ms, clock_now_ms() - (age_ms > 0 ? age_ms : 0),
+			      memory_order_relaxed);
+	mirror_read_stats(follower->mirror, &stats);
+	log_info("answering from the snapshot",
+		 "path=%s zones=%" PRIu64 " names=%" PRIu64 " age_s=%" PRId64, follower->snapshot,
+		 stats.zones, stats.names, age_ms / 1000);
+	if (follower->loaded != NULL)
+		follower->loaded(follower->ctx);
 }
 
 static void *follower_run(void *arg)
@@ -166,6 +278,7 @@ static void *follower_run(void *arg)
 		if (status == STORAGE_INTERRUPTED)
 			break;
 		outage_begin(follower, status);
+		start_from_snapshot(follower);
 		if (!pause_before_retry(follower))
 			break;
 	}
@@ -200,6 +313,9 @@ struct follower *follower_create(const struct follower_options *options, struct 
 	}
 	init_wake(follower);
 	follower->mirror = mirror;
+	follower->metrics = metrics;
+	follower->snapshot = options->snapshot;
+	follower->max_loss_percent = options->max_loss_percent;
 	follower->loaded = options->loaded;
 	follower->ctx = options->ctx;
 	follower->backoff = (struct backoff){FOLLOWER_RETRY_MIN_MS, FOLLOWER_RETRY_MAX_MS, 0};
@@ -218,6 +334,12 @@ struct follower *follower_create(const struct follower_options *options, struct 
 
 int follower_start(struct follower *follower)
 {
+	if (follower->snapshot != NULL) {
+		follower->keeper = snapshot_keeper_start(follower->mirror, follower->snapshot,
+							 follower->metrics);
+		if (follower->keeper == NULL)
+			return ENOMEM;
+	}
 	int error = pthread_create(&follower->thread, NULL, follower_run, follower);
 
 	follower->running = error == 0;
@@ -227,7 +349,7 @@ int follower_start(struct follower *follower)
 void follower_stop(struct follower *follower)
 {
 	if (!follower->running)
-		return;
+		goto keeper;
 	pthread_mutex_lock(&follower->lock);
 	follower->stopping = true;
 	pthread_cond_signal(&follower->wake);
@@ -235,6 +357,9 @@ void follower_stop(struct follower *follower)
 	storage_interrupt(follower->storage);
 	pthread_join(follower->thread, NULL);
 	follower->running = false;
+keeper:
+	snapshot_keeper_stop(follower->keeper);
+	follower->keeper = NULL;
 }
 
 void follower_destroy(struct follower *follower)
@@ -247,6 +372,26 @@ void follower_destroy(struct follower *follower)
 	pthread_cond_destroy(&follower->wake);
 	pthread_mutex_destroy(&follower->lock);
 	free(follower);
+}
+
+bool follower_reload(struct follower *follower, bool force, char *reply, size_t reply_size)
+{
+	bool guarded = false;
+
+	pthread_mutex_lock(&follower->lock);
+	guarded = follower->is_guarded && !force;
+	if (guarded) {
+		snprintf(reply, reply_size, "%s", follower->reason);
+	} else {
+		follower->reload = true;
+		follower->force = force;
+		pthread_cond_signal(&follower->wake);
+		snprintf(reply, reply_size,
+			 force ? "loading everything, whatever is lost by it"
+			       : "loading everything again");
+	}
+	pthread_mutex_unlock(&follower->lock);
+	return !guarded;
 }
 
 /* --- figures ---------------------------------------------------------------------------------- */

@@ -6,6 +6,13 @@
  * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), loads everything anew once it is back,
  * and says so. A load that breaks off takes nothing away.
  *
+ * A store that is back with much less than it had - restarted empty, the wrong database - is not
+ * believed: the old answers stay until it has its records again, or somebody confirms the loss
+ * (follower_reload). What is deleted while we look is deleted.
+ *
+ * With a snapshot file, what the mirror holds is saved there now and then (snapshot_keeper.h), and
+ * a start while the store cannot be used answers from it.
+ *
  * What a record must be to be served is said in backend/intake.h.
  *
  * Threads: create, start, stop and destroy from one thread; the rest from any.
@@ -22,11 +29,16 @@ struct metrics;
 struct mirror;
 
 #define FOLLOWER_RETRY_MIN_MS 100
-#define FOLLOWER_RETRY_MAX_MS 2000
+#define FOLLOWER_RETRY_MAX_MS 1000
+/* Between looks at a store that has lost its records. */
+#define FOLLOWER_GUARD_RETRY_MS 5000
 
 struct follower_options {
 	const char *store;         /* URL */
 	const char *password_file; /* NULL: none */
+	const char *snapshot;      /* path; NULL: none */
+	/* A store that is back after an outage may have lost so many percent of its records. */
+	unsigned int max_loss_percent;
 	/* Called on the follower's thread each time everything has been loaded. May be NULL. */
 	void (*loaded)(void *ctx);
 	void *ctx;
@@ -53,6 +65,12 @@ void follower_destroy(struct follower *follower);
  * loaded, however long ago.
  */
 bool follower_describe(struct follower *follower, char *out, size_t size);
+
+/*
+ * Has everything loaded again, soon; with `force`, however much is lost by it. Writes one line for
+ * people into `reply`. False when that is refused: a loss waits to be confirmed. Any thread.
+ */
+bool follower_reload(struct follower *follower, bool force, char *reply, size_t reply_size);
 
 /* A metrics collector: the store's state, the data's age and the mirror's figures. */
 void follower_collect(void *ctx, struct evbuffer *out);

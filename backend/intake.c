@@ -25,6 +25,10 @@ struct intake {
 	enum storage_batch batch;
 	uint64_t rejected; /* in this batch */
 	uint64_t zones_no_soa;
+	unsigned int guard_percent; /* 100: no guard */
+	uint64_t records_before;    /* this batch */
+	uint64_t records_lost;      /* by the last full one, had it been committed */
+	bool stopped;
 	_Atomic int64_t changed_ms;
 
 	char zone_text[DNS_NAME_TEXT_MAX]; /* the apex that was used last, and the same parsed */
@@ -99,6 +103,11 @@ static void sink_begin(void *ctx, enum storage_batch batch)
 {
 	struct intake *intake = ctx;
 
+	struct mirror_stats stats;
+
+	mirror_read_stats(intake->mirror, &stats);
+	intake->records_before = stats.records;
+	intake->stopped = false;
 	intake->batch = batch;
 	intake->rejected = 0;
 	mirror_write_begin(intake->mirror, batch == STORAGE_BATCH_FULL);
@@ -158,11 +167,25 @@ static void report_zones_without_soa(struct intake *intake, const struct mirror_
 	intake->zones_no_soa = stats->zones_no_soa;
 }
 
+/* True when the batch would take away more than the guard lets pass. */
+static bool guard_stops(struct intake *intake)
+{
+	if (intake->batch != STORAGE_BATCH_FULL || intake->guard_percent >= 100)
+		return false;
+	intake->records_lost = mirror_count_unnamed(intake->mirror);
+	return intake->records_lost * 100 > intake->records_before * intake->guard_percent;
+}
+
 static void sink_commit(void *ctx)
 {
 	struct intake *intake = ctx;
 	struct mirror_stats stats;
 
+	intake->stopped = guard_stops(intake);
+	if (intake->stopped) {
+		mirror_write_abort(intake->mirror);
+		return;
+	}
 	mirror_write_commit(intake->mirror);
 	mirror_read_stats(intake->mirror, &stats);
 	atomic_store_explicit(&intake->changed_ms, clock_now_ms(), memory_order_relaxed);
@@ -187,6 +210,7 @@ struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard)
 		return NULL;
 	intake->mirror = mirror;
 	intake->shard = shard;
+	intake->guard_percent = 100;
 	intake->rrsets = rrsets_create(&report);
 	if (intake->rrsets == NULL) {
 		free(intake);
@@ -214,6 +238,20 @@ struct storage_sink intake_sink(struct intake *intake)
 		.commit = sink_commit,
 		.abort = sink_abort,
 	};
+}
+
+void intake_set_guard(struct intake *intake, unsigned int percent)
+{
+	intake->guard_percent = percent;
+}
+
+bool intake_was_stopped(const struct intake *intake, uint64_t *lost, uint64_t *of)
+{
+	if (lost != NULL)
+		*lost = intake->records_lost;
+	if (of != NULL)
+		*of = intake->records_before;
+	return intake->stopped;
 }
 
 uint64_t intake_rejected(const struct intake *intake)

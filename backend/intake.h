@@ -5,6 +5,9 @@
  *   - records as backend/rrsets.h says;
  *   - names outside their zone, and names and zones that are no domain names.
  *
+ * A guard may be set against stores that come back with less than they had: a full batch that would
+ * take away too many records is not committed, and what was there stays.
+ *
  * What is left out is counted, and logged with its key in the store; a hundred lines a minute at
  * most, so that a few bad records are all named and a store full of them floods no log.
  *
@@ -15,6 +18,7 @@
 
 #include "storage/storage.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct intake;
@@ -27,6 +31,18 @@ void intake_destroy(struct intake *intake);
 
 /* The sink to hand to the store; its `ctx` is the intake. */
 struct storage_sink intake_sink(struct intake *intake);
+
+/*
+ * From now on, a full batch that would remove more than `percent` of the records is not committed;
+ * 100: any may.
+ */
+void intake_set_guard(struct intake *intake, unsigned int percent);
+
+/*
+ * True when the guard stopped the last batch; `*lost` and `*of` are then how many records it would
+ * have removed of how many. May be NULL.
+ */
+bool intake_was_stopped(const struct intake *intake, uint64_t *lost, uint64_t *of);
 
 /* Records left out of the batch that was taken in last. */
 uint64_t intake_rejected(const struct intake *intake);

@@ -77,6 +77,15 @@ static bool is_ready(void *ctx, char *reason, size_t reason_size)
 	return follower_describe(backend->follower, reason, reason_size);
 }
 
+/* POST /reload[?force=1] */
+static bool on_reload(void *ctx, const char *query, char *reply, size_t reply_size)
+{
+	struct backend *backend = ctx;
+	bool force = query != NULL && strcmp(query, "force=1") == 0;
+
+	return follower_reload(backend->follower, force, reply, reply_size);
+}
+
 /* Makes and starts everything. 0, or -1 with a line in `error`. */
 static int backend_start(struct backend *backend, char *error, size_t error_size)
 {
@@ -86,6 +95,8 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 						.threads = config->threads};
 	const struct follower_options follower = {.store = config->storage,
 						  .password_file = config->password_file,
+						  .snapshot = config->snapshot,
+						  .max_loss_percent = config->max_loss_percent,
 						  .loaded = on_loaded,
 						  .ctx = backend};
 	int failed;
@@ -105,6 +116,7 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 		admin_start(config->admin, backend->metrics, is_ready, backend, error, error_size);
 	if (backend->admin == NULL)
 		return -1;
+	admin_set_action(backend->admin, "/reload", on_reload, backend);
 	if (service_start(backend->service, error, error_size) < 0)
 		return -1;
 	failed = follower_start(backend->follower);

@@ -1,7 +1,7 @@
 /*
  * libevent's HTTP server on a thread and an event base of its own. Nothing is shared with the
- * thread that started it but the listening socket, made before the thread, and an eventfd that
- * tells the loop to end, so libevent needs no locks.
+ * thread that started it but the listening socket, made before the thread, an eventfd that tells
+ * the loop to end, and the program's own action, under a lock, so libevent needs no locks.
  *
  * When the process is out of file descriptors, a connection that waits to be accepted keeps the
  * listening socket readable: rather than try again at once and for ever, listening pauses a while.
@@ -31,6 +31,7 @@
 #define ADMIN_BODY_MAX 1024    /* octets; no request here needs one */
 #define ADMIN_BACKLOG 64
 #define ADMIN_REASON_MAX 512
+#define ADMIN_CONFLICT 409 /* which libevent has no name for */
 #define ADMIN_PAUSE_MS 200 /* after a connection could not be accepted */
 
 struct admin {
@@ -43,6 +44,10 @@ struct admin {
 	struct metrics *metrics;
 	admin_ready_fn ready;
 	void *ctx;
+	pthread_mutex_t action_lock; /* for the three below */
+	const char *action_path;     /* NULL: none */
+	admin_action_fn action;
+	void *action_ctx;
 };
 
 /* Sends `body`, which is emptied. */
@@ -68,9 +73,23 @@ static void admin_reply_text(struct evhttp_request *request, int status, const c
 	evbuffer_free(body);
 }
 
+/* True for GET; anything else has been answered. */
+static bool admin_is_read(struct evhttp_request *request)
+{
+	enum evhttp_cmd_type method = evhttp_request_get_command(request);
+
+	if (method == EVHTTP_REQ_GET)
+		return true;
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
+	admin_reply_text(request, HTTP_BADMETHOD, "Method Not Allowed", "this page is read by GET");
+	return false;
+}
+
 static void admin_on_metrics(struct evhttp_request *request, void *ctx)
 {
 	struct admin *admin = ctx;
+	if (!admin_is_read(request))
+		return;
 	struct evbuffer *body = evbuffer_new();
 	if (!body) {
 		evhttp_send_error(request, HTTP_INTERNAL, NULL);
@@ -84,7 +103,8 @@ static void admin_on_metrics(struct evhttp_request *request, void *ctx)
 static void admin_on_live(struct evhttp_request *request, void *ctx)
 {
 	(void)ctx;
-	admin_reply_text(request, HTTP_OK, "OK", "alive");
+	if (admin_is_read(request))
+		admin_reply_text(request, HTTP_OK, "OK", "alive");
 }
 
 static void admin_on_ready(struct evhttp_request *request, void *ctx)
@@ -92,15 +112,42 @@ static void admin_on_ready(struct evhttp_request *request, void *ctx)
 	struct admin *admin = ctx;
 	char reason[ADMIN_REASON_MAX] = "";
 
+	if (!admin_is_read(request))
+		return;
 	if (admin->ready(admin->ctx, reason, sizeof(reason)))
 		admin_reply_text(request, HTTP_OK, "OK", reason);
 	else
 		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
 }
 
+/* The program's own page. False: the request is for another. */
+static bool admin_on_action(struct evhttp_request *request, struct admin *admin)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+	char reply[ADMIN_REASON_MAX] = "";
+	bool done;
+
+	pthread_mutex_lock(&admin->action_lock);
+	const char *path = admin->action_path;
+	admin_action_fn action = admin->action;
+	void *ctx = admin->action_ctx;
+	pthread_mutex_unlock(&admin->action_lock);
+	if (!path || !evhttp_uri_get_path(uri) || strcmp(evhttp_uri_get_path(uri), path) != 0)
+		return false;
+	if (evhttp_request_get_command(request) != EVHTTP_REQ_POST) {
+		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "POST");
+		admin_reply_text(request, HTTP_BADMETHOD, "Method Not Allowed", "POST does it");
+		return true;
+	}
+	done = action(ctx, evhttp_uri_get_query(uri), reply, sizeof(reply));
+	admin_reply_text(request, done ? HTTP_OK : ADMIN_CONFLICT, done ? "OK" : "Conflict", reply);
+	return true;
+}
+
 static void admin_on_other(struct evhttp_request *request, void *ctx)
 {
-	(void)ctx;
+	if (admin_on_action(request, ctx))
+		return;
 	admin_reply_text(request, HTTP_NOTFOUND, "Not Found", "try /metrics, /livez or /readyz");
 }
 
@@ -183,7 +230,7 @@ static int admin_setup_http(struct admin *admin, int fd)
 	admin->http = evhttp_new(admin->base);
 	if (!admin->http)
 		return -1;
-	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET);
+	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
 	evhttp_set_timeout(admin->http, ADMIN_IDLE_S);
 	evhttp_set_max_headers_size(admin->http, ADMIN_HEADERS_MAX);
 	evhttp_set_max_body_size(admin->http, ADMIN_BODY_MAX);
@@ -211,6 +258,7 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
 	if (!admin)
 		goto fail;
 	admin->stop_fd = -1;
+	pthread_mutex_init(&admin->action_lock, NULL);
 	admin->metrics = metrics;
 	admin->ready = ready;
 	admin->ctx = ctx;
@@ -230,6 +278,15 @@ fail:
 		close(fd);
 	admin_stop(admin);
 	return NULL;
+}
+
+void admin_set_action(struct admin *admin, const char *path, admin_action_fn action, void *ctx)
+{
+	pthread_mutex_lock(&admin->action_lock);
+	admin->action_path = path;
+	admin->action = action;
+	admin->action_ctx = ctx;
+	pthread_mutex_unlock(&admin->action_lock);
 }
 
 void admin_stop(struct admin *admin)
@@ -252,5 +309,6 @@ void admin_stop(struct admin *admin)
 		close(admin->stop_fd);
 	if (admin->base)
 		event_base_free(admin->base);
+	pthread_mutex_destroy(&admin->action_lock);
 	free(admin);
 }

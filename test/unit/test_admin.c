@@ -149,6 +149,37 @@ static void test_other_requests_are_refused(void)
 	stop(&fixture);
 }
 
+static bool act(void *ctx, const char *query, char *reply, size_t reply_size)
+{
+	bool force = query && strcmp(query, "force=1") == 0;
+
+	++*(int *)ctx;
+	snprintf(reply, reply_size, force ? "forced" : "rather not");
+	return force;
+}
+
+static void test_the_programs_own_page_is_posted_to(void)
+{
+	struct fixture fixture;
+	int calls = 0;
+
+	start(&fixture);
+	ASSERT_STARTS(ask(&fixture, "POST /do HTTP/1.0\r\n\r\n"), "HTTP/1.0 404 ");
+	admin_set_action(fixture.admin, "/do", act, &calls);
+	const char *reply = ask(&fixture, "POST /do?force=1 HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nforced\n");
+	reply = ask(&fixture, "POST /do HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 409 Conflict\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nrather not\n");
+	CU_ASSERT_EQUAL(calls, 2);
+	ASSERT_STARTS(ask(&fixture, "GET /do HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
+	ASSERT_STARTS(ask(&fixture, "POST /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
+	ASSERT_STARTS(ask(&fixture, "POST /readyz HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
+	CU_ASSERT_EQUAL(calls, 2);
+	stop(&fixture);
+}
+
 static void test_a_taken_port_is_named(void)
 {
 	struct fixture fixture;
@@ -237,6 +268,7 @@ int main(void)
 		{"readiness is asked each time", test_readiness_is_asked_each_time},
 		{"metrics are Prometheus text", test_metrics_are_prometheus_text},
 		{"other requests are refused", test_other_requests_are_refused},
+		{"the program's own page is posted to", test_the_programs_own_page_is_posted_to},
 		{"a taken port is named", test_a_taken_port_is_named},
 		{"only IP addresses are taken", test_only_ip_addresses_are_taken},
 		{"stops with clients connected", test_stops_with_clients_connected},

@@ -40,6 +40,8 @@ static void assert_defaults(const struct backend_config *config)
 	CU_ASSERT_STRING_EQUAL(config->storage, "sqlite:godwit.db");
 	CU_ASSERT_STRING_EQUAL(config->admin, "127.0.0.1:9154");
 	CU_ASSERT_PTR_NULL(config->password_file);
+	CU_ASSERT_PTR_NULL(config->snapshot);
+	CU_ASSERT_EQUAL(config->max_loss_percent, 50);
 	CU_ASSERT_EQUAL(config->threads, 0);
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_INFO);
 	CU_ASSERT_EQUAL(config->log.format, LOG_FORMAT_LOGFMT);
@@ -76,7 +78,8 @@ static void test_every_key(void)
 					     "threads: 3\n"
 					     "storage: \"sqlite:/var/lib/records.db\"\n"
 					     "password_file: secret\n"
-					     "snapshot: null\n"
+					     "snapshot: /var/lib/snapshot\n"
+					     "max_loss_percent: 0\n"
 					     "admin: \"localhost:1\"\n"
 					     "log: { level: error, format: json }\n");
 
@@ -86,6 +89,8 @@ static void test_every_key(void)
 	CU_ASSERT_EQUAL(config->threads, 3);
 	CU_ASSERT_STRING_EQUAL(config->storage, "sqlite:/var/lib/records.db");
 	CU_ASSERT_STRING_EQUAL(config->password_file, "secret");
+	CU_ASSERT_STRING_EQUAL(config->snapshot, "/var/lib/snapshot");
+	CU_ASSERT_EQUAL(config->max_loss_percent, 0);
 	CU_ASSERT_STRING_EQUAL(config->admin, "localhost:1");
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_ERROR);
 	CU_ASSERT_EQUAL(config->log.format, LOG_FORMAT_JSON);
@@ -96,11 +101,11 @@ static void test_later_versions_keys_are_refused(void)
 {
 	assert_refused("threads: 1\ntls: { certificate: a, key: b }\n",
 		       FILE_NAME ":2: tls: not in this version");
-	assert_refused("snapshot: /var/lib/snapshot\n", FILE_NAME ":1: snapshot: not in this");
 }
 
 static void test_senseless_values_are_named(void)
 {
+	assert_refused("max_loss_percent: 101\n", FILE_NAME ":1: max_loss_percent: more than 100");
 	assert_refused("listen: [\"127.0.0.1:1\", \"127.0.0.1\"]\n", FILE_NAME ":1: listen[1]: ");
 	assert_refused("listen: []\n", FILE_NAME ":1: listen: ");
 	assert_refused("listen: \"127.0.0.1:1\"\n", FILE_NAME ":1: listen: ");

@@ -14,8 +14,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DEADLINE_MS 10000
 
@@ -33,6 +35,7 @@ static struct {
 	int follow_status; /* other than OK: returned once */
 	bool interrupted;
 	bool change; /* hand over one change */
+	bool empty;  /* nothing is in it */
 	unsigned int opens, loads, half_loads;
 	const char *address;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .bell = PTHREAD_COND_INITIALIZER};
@@ -89,6 +92,12 @@ int storage_load(struct storage *storage, const struct storage_sink *sink)
 	pthread_mutex_lock(&fake.lock);
 	status = fake.interrupted ? STORAGE_INTERRUPTED : fake.load_status;
 	sink->begin(sink->ctx, STORAGE_BATCH_FULL);
+	if (status == STORAGE_OK && fake.empty) {
+		sink->commit(sink->ctx);
+		fake.loads++;
+		pthread_mutex_unlock(&fake.lock);
+		return status;
+	}
 	sink->zone(sink->ctx, "example.com");
 	put(sink, "example.com", "SOA", "ns hostmaster 1 2 3 4 5");
 	if (status == STORAGE_OK) {
@@ -162,6 +171,7 @@ static struct mirror *mirror;
 static struct metrics *metrics;
 static struct follower *follower;
 static atomic_uint loaded_calls;
+static const char *snapshot; /* path, or NULL */
 
 static void on_loaded(void *ctx)
 {
@@ -171,13 +181,16 @@ static void on_loaded(void *ctx)
 
 static void begin(int open_status)
 {
-	const struct follower_options options = {.store = "fake:", .loaded = on_loaded};
+	const struct follower_options options = {.store = "fake:",
+						 .loaded = on_loaded,
+						 .snapshot = snapshot,
+						 .max_loss_percent = 50};
 	char error[100];
 
 	pthread_mutex_lock(&fake.lock);
 	fake.open_status = open_status;
 	fake.load_status = fake.follow_status = STORAGE_OK;
-	fake.interrupted = fake.change = false;
+	fake.interrupted = fake.change = fake.empty = false;
 	fake.opens = fake.loads = fake.half_loads = 0;
 	fake.address = "192.0.2.1";
 	pthread_mutex_unlock(&fake.lock);
@@ -312,6 +325,78 @@ static void test_a_load_that_breaks_off_takes_nothing_away(void)
 	end();
 }
 
+static void test_a_store_that_is_back_empty_is_not_believed(void)
+{
+	char reply[1024] = "";
+
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(empty, true);
+	SET(follow_status, STORAGE_UNAVAILABLE);
+	WAIT_FOR(described("the store is back without 2 of 2 records"));
+	CU_ASSERT_EQUAL(served(), 1);
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_GUARDED), 1);
+	CU_ASSERT_FALSE(follower_reload(follower, false, reply, sizeof(reply)));
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "without 2 of 2 records"));
+	CU_ASSERT_EQUAL(served(), 1);
+	CU_ASSERT_TRUE(follower_reload(follower, true, reply, sizeof(reply)));
+	WAIT_FOR(served() == 0);
+	WAIT_FOR(!described("from memory"));
+	end();
+}
+
+static void test_what_is_deleted_before_our_eyes_is_deleted(void)
+{
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(empty, true);
+	SET(follow_status, STORAGE_RELOAD); /* a flush, not an outage */
+	WAIT_FOR(served() == 0);
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_GUARDED), 0);
+	end();
+}
+
+static void test_a_reload_can_be_asked_for(void)
+{
+	char reply[1024] = "";
+
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(address, "192.0.2.7");
+	CU_ASSERT_TRUE(follower_reload(follower, false, reply, sizeof(reply)));
+	pthread_cond_broadcast(&fake.bell);
+	WAIT_FOR(served() == 7);
+	end();
+}
+
+static void test_a_start_without_the_store_takes_the_snapshot(void)
+{
+	char directory[] = "/tmp/godwit-test-XXXXXX";
+	char path[100];
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/snapshot", directory);
+	snapshot = path;
+	begin(STORAGE_UNAVAILABLE);
+	WAIT_FOR(get(&fake.opens) >= 2);
+	CU_ASSERT_FALSE(mirror_is_loaded(mirror)); /* there is none yet */
+	SET(open_status, STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	end(); /* saves it */
+	begin(STORAGE_UNAVAILABLE);
+	WAIT_FOR(served() == 1);
+	WAIT_FOR(atomic_load(&loaded_calls) == 1);
+	CU_ASSERT(described("2 names from memory"));
+	SET(address, "192.0.2.8");
+	SET(open_status, STORAGE_OK);
+	WAIT_FOR(served() == 8);
+	CU_ASSERT(metrics_read(metrics, BACKEND_SNAPSHOTS_FAILED) == 0);
+	end();
+	snapshot = NULL;
+	unlink(path);
+	rmdir(directory);
+}
+
 static void test_nothing_is_served_before_the_first_load(void)
 {
 	begin(STORAGE_NOT_READY);
@@ -358,6 +443,13 @@ int main(void)
 		{"an outage keeps what is in memory", test_an_outage_keeps_what_is_in_memory},
 		{"a broken load takes nothing away",
 		 test_a_load_that_breaks_off_takes_nothing_away},
+		{"a store that is back empty is not believed",
+		 test_a_store_that_is_back_empty_is_not_believed},
+		{"what is deleted before our eyes is deleted",
+		 test_what_is_deleted_before_our_eyes_is_deleted},
+		{"a reload can be asked for", test_a_reload_can_be_asked_for},
+		{"a start without the store takes the snapshot",
+		 test_a_start_without_the_store_takes_the_snapshot},
 		{"nothing is served before a load", test_nothing_is_served_before_the_first_load},
 		{"stopping does not wait", test_stopping_does_not_wait_for_a_retry},
 		{"a wrong URL is refused", test_a_wrong_url_is_refused},
