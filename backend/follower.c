@@ -167,7 +167,7 @@ static void note_change(struct follower *follower)
 		snapshot_keeper_note_change(follower->keeper);
 }
 
-/* Loads everything. `guarded`: the store was away meanwhile, and may have lost something. */
+/* Loads everything. `guarded`: we did not see what happened to the store meanwhile. */
 static int load(struct follower *follower, const struct storage_sink *sink, bool guarded)
 {
 	int64_t started = clock_now_ms();
@@ -218,11 +218,11 @@ static int follow(struct follower *follower, const struct storage_sink *sink)
 			note_contact(follower);
 			backoff_reset(&follower->backoff);
 			reloaded = false;
-		} else if (status == STORAGE_RELOAD && !reloaded) {
+		} else if ((status == STORAGE_RELOAD || status == STORAGE_REPLACED) && !reloaded) {
 			/* twice in a row is an outage, or we would load without a pause */
 			log_info("store has to be loaded again", "reason=%s",
 				 storage_error(follower->storage));
-			status = load(follower, sink, false);
+			status = load(follower, sink, status == STORAGE_REPLACED);
 			reloaded = true;
 		}
 	}

@@ -126,7 +126,7 @@ int sqlite_file_check(struct sqlite_store *store)
 		if (wal.size > 0 && is_same_file(&wal, &store->wal))
 			store->stale_wal = wal;
 		store->reopen = true;
-		return storage_fail(&store->base, STORAGE_RELOAD,
+		return storage_fail(&store->base, STORAGE_REPLACED,
 				    "sqlite file %s was replaced by another file", store->path);
 	}
 	if (store->mode == OPEN_IMMUTABLE &&

@@ -134,7 +134,7 @@ int sqlite_open(struct storage *storage);
 /* Opens the file, creating it when it is missing. */
 int sqlite_open_or_create(struct sqlite_store *store);
 void sqlite_close(struct sqlite_store *store);
-/* STORAGE_OK when the path still leads to what was opened, STORAGE_RELOAD when to another. */
+/* STORAGE_OK when the path still leads to what was opened, STORAGE_REPLACED when to another. */
 int sqlite_file_check(struct sqlite_store *store);
 /* Remembers which write-ahead log belongs to the database. */
 void sqlite_file_note_wal(struct sqlite_store *store);

@@ -37,6 +37,7 @@ enum storage_status {
 	STORAGE_NOT_FOUND = -6,   /* no such zone */
 	STORAGE_EXISTS = -7,      /* such a zone is there already */
 	STORAGE_REFUSED = -8,     /* read-only, no privilege, a constraint: the error says which */
+	STORAGE_REPLACED = -9,    /* another store stands in its place: storage_load again */
 };
 
 /* One record of an owner name. */

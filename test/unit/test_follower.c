@@ -345,6 +345,22 @@ static void test_a_store_that_is_back_empty_is_not_believed(void)
 	end();
 }
 
+static void test_an_empty_store_in_place_of_the_old_is_not_believed(void)
+{
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(empty, true);
+	SET(follow_status, STORAGE_REPLACED);
+	WAIT_FOR(described("the store is back without 2 of 2 records"));
+	CU_ASSERT_EQUAL(served(), 1);
+	SET(empty, false);
+	SET(address, "192.0.2.4");
+	char reply[1024];
+	follower_reload(follower, true, reply, sizeof(reply));
+	WAIT_FOR(served() == 4);
+	end();
+}
+
 static void test_what_is_deleted_before_our_eyes_is_deleted(void)
 {
 	begin(STORAGE_OK);
@@ -445,6 +461,8 @@ int main(void)
 		 test_a_load_that_breaks_off_takes_nothing_away},
 		{"a store that is back empty is not believed",
 		 test_a_store_that_is_back_empty_is_not_believed},
+		{"an empty store in place of the old is not believed",
+		 test_an_empty_store_in_place_of_the_old_is_not_believed},
 		{"what is deleted before our eyes is deleted",
 		 test_what_is_deleted_before_our_eyes_is_deleted},
 		{"a reload can be asked for", test_a_reload_can_be_asked_for},

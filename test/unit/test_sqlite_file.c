@@ -209,7 +209,7 @@ static void test_replaced(void)
 	snprintf(path, sizeof(path), "%s/other.db", f.directory);
 	make_other_store(path);
 	CU_ASSERT_EQUAL(rename(path, f.path), 0);
-	EXPECT_STATUS(f.follower, fixture_follow(&f), STORAGE_RELOAD);
+	EXPECT_STATUS(f.follower, fixture_follow(&f), STORAGE_REPLACED);
 	expect_error(f.follower, "replaced");
 	EXPECT_STATUS(f.follower, fixture_load(&f), STORAGE_OK);
 	EXPECT_TEXT(f.events, other_loaded);
