@@ -1,5 +1,6 @@
 #include "backend/answer.h"
 
+#include "backend/facts.h"
 #include "backend/mirror.h"
 #include "dns/error.h"
 #include "dns/name.h"
@@ -51,6 +52,7 @@ struct additional {
 struct answer {
 	const struct mirror *mirror;
 	const struct dns_query *query;
+	struct answer_info *info; /* where facts go; NULL: nobody wants them */
 	struct dns_writer writer;
 	uint16_t flags;
 	int rcode;
@@ -100,8 +102,7 @@ static void answer_fail(struct answer *answer, const char *why)
 	answer->additional_count = 0;
 }
 
-/* --- putting RRsets
- * ------------------------------------------------------------------------------- */
+/* --- putting RRsets --------------------------------------------------------------------------- */
 
 static int put_rrset(struct answer *answer, enum dns_section section, const uint8_t *owner,
 		     const struct mirror_rrset *rrset, uint32_t ttl)
@@ -201,8 +202,7 @@ static void put_delegation(struct answer *answer, const struct walk *walk)
 		want_additional(answer, ns);
 }
 
-/* --- aliases
- * -------------------------------------------------------------------------------------- */
+/* --- aliases ---------------------------------------------------------------------------------- */
 
 /* True when the CNAME at the current name is in the answer already: a loop. */
 static bool alias_is_known(const struct answer *answer)
@@ -279,8 +279,7 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 	return follow(answer, target);
 }
 
-/* --- finding
- * -------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 /*
  * Walks from the apex down to the name, label by label, and stops where the zone's authority ends
@@ -367,6 +366,23 @@ static bool find_zone(struct answer *answer)
 	return zone != NULL;
 }
 
+/* Notes what a walk towards `name` rests on. */
+static void note_facts(struct answer *answer, const struct lookup_name *name,
+		       unsigned int apex_label, const struct walk *walk)
+{
+	if (!answer->info)
+		return;
+	const struct facts_walk facts = {
+		.name = name->wire,
+		.labels = name->labels,
+		.count = name->count,
+		.apex = apex_label,
+		.encloser = walk->encloser_label,
+		.taken_over = walk->cut || walk->dname,
+	};
+	facts_add_walk(answer->info, &facts);
+}
+
 /* One round of RFC 1034 section 4.3.2, for the current name. */
 static enum outcome answer_name(struct answer *answer)
 {
@@ -382,6 +398,7 @@ static enum outcome answer_name(struct answer *answer)
 	answer->flags |= DNS_FLAG_AA;
 	walk_zone(answer->mirror, answer->zone, answer->apex_label, &answer->name,
 		  answer->query->qtype, false, &walk);
+	note_facts(answer, &answer->name, answer->apex_label, &walk);
 	if (walk.cut) {
 		put_delegation(answer, &walk);
 		return OUTCOME_DONE;
@@ -395,8 +412,7 @@ static enum outcome answer_name(struct answer *answer)
 	return OUTCOME_DONE;
 }
 
-/* --- additional
- * ----------------------------------------------------------------------------------- */
+/* --- additional ------------------------------------------------------------------------------- */
 
 /* Puts a target's addresses if this zone has them. False when there is no room for more. */
 static bool put_addresses(struct answer *answer, const struct additional *additional,
@@ -414,9 +430,10 @@ static bool put_addresses(struct answer *answer, const struct additional *additi
 	if (!dns_name_is_within(target, additional->apex))
 		return true;
 	lookup_name_set(&name, target);
-	walk_zone(answer->mirror, additional->zone,
-		  name.count - dns_name_count_labels(additional->apex), &name, DNS_TYPE_A,
+	unsigned int apex_label = name.count - dns_name_count_labels(additional->apex);
+	walk_zone(answer->mirror, additional->zone, apex_label, &name, DNS_TYPE_A,
 		  additional->glue, &walk);
+	note_facts(answer, &name, apex_label, &walk);
 	const struct mirror_node *node =
 		walk.cut || walk.dname ? NULL : walk_match(answer->mirror, &walk);
 	if (!node)
@@ -462,8 +479,7 @@ static void put_additional(struct answer *answer)
 	}
 }
 
-/* --- driver
- * --------------------------------------------------------------------------------------- */
+/* --- driver ----------------------------------------------------------------------------------- */
 
 static size_t answer_finish(struct answer *answer, uint16_t udp_payload)
 {
@@ -485,6 +501,10 @@ size_t answer_query(const struct mirror *mirror, const uint8_t *query, size_t si
 	int rcode = dns_query_parse(query, size, &question);
 	size_t reply_size;
 
+	if (info) {
+		info->fact_count = 0;
+		info->is_volatile = false;
+	}
 	if (rcode == DNS_QUERY_DROP)
 		return 0;
 	if (rcode != DNS_RCODE_NOERROR) {
@@ -493,6 +513,7 @@ size_t answer_query(const struct mirror *mirror, const uint8_t *query, size_t si
 	} else {
 		answer.mirror = mirror;
 		answer.query = &question;
+		answer.info = info && info->wants_facts ? info : NULL;
 		answer.flags = 0;
 		answer.rcode = DNS_RCODE_NOERROR;
 		answer.ede = DNS_EDE_NONE;

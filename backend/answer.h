@@ -9,15 +9,23 @@
 #ifndef GODWIT_BACKEND_ANSWER_H
 #define GODWIT_BACKEND_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct mirror;
 
-/* What a reply says, for metrics. */
+/* Facts an answer can tell that it rests on; one that rests on more is volatile. */
+#define ANSWER_FACTS_MAX 8
+
+/* What a reply says, for metrics and for who keeps it. */
 struct answer_info {
-	int rcode;      /* extended, as sent */
-	uint16_t qtype; /* 0 when the question could not be read */
+	int rcode;        /* extended, as sent */
+	uint16_t qtype;   /* 0 when the question could not be read */
+	bool wants_facts; /* set by the caller: fill in what follows */
+	bool is_volatile; /* the facts are too many to tell: good for one use */
+	unsigned int fact_count;
+	uint64_t facts[ANSWER_FACTS_MAX]; /* dns_fact_hash */
 };
 
 /* Longest reply answer_query writes; what `reply` must have room for. */
@@ -25,7 +33,7 @@ struct answer_info {
 
 /*
  * Answers one query. Call between mirror_read_begin and mirror_read_end of a registered reader.
- * `udp_payload` is the EDNS payload size we announce, in octets. `info` may be NULL. Returns the
+ * `udp_payload` is the EDNS payload size we announce, in octets. `info` may be NULL; when it is not, `wants_facts` must be set. Returns the
  * reply's size, or 0 when the query gets none (not a query, shorter than a header).
  */
 size_t answer_query(const struct mirror *mirror, const uint8_t *query, size_t size,

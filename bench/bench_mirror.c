@@ -96,7 +96,7 @@ static void ask(const struct mirror *mirror, const char *what, const char *prefi
 	static uint8_t queries[4096][128];
 	static size_t sizes[4096];
 	static uint8_t reply[ANSWER_SIZE_MAX];
-	struct answer_info info;
+	struct answer_info info = {.wants_facts = true};
 
 	for (unsigned int i = 0; i < 4096; i++)
 		sizes[i] = make_query(queries[i], prefix, (unsigned long)rand() % names, suffix);

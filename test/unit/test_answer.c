@@ -225,7 +225,7 @@ static void test_a_name_grown_too_long_is_yxdomain(void)
 		"x.yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy.grow.example.com";
 	static uint8_t reply[ANSWER_SIZE_MAX];
 	uint8_t query[512];
-	struct answer_info info;
+	struct answer_info info = {0};
 	size_t size = make_query(query, longest, "A");
 
 	mirror_read_begin();
@@ -319,7 +319,7 @@ static void test_too_much_for_a_message_is_servfail(void)
 	uint8_t owner[DNS_NAME_MAX];
 	struct mirror_rrset_input rrset = {
 		.ttl = 60, .size = sizeof(data), .type = DNS_TYPE_TXT, .count = 40, .data = data};
-	struct answer_info info;
+	struct answer_info info = {0};
 
 	for (unsigned int i = 0; i < 40; i++) {
 		uint16_t size = 2000;
@@ -344,7 +344,7 @@ static void test_bad_packets_get_errors_or_nothing(void)
 {
 	static uint8_t reply[ANSWER_SIZE_MAX];
 	uint8_t query[512];
-	struct answer_info info;
+	struct answer_info info = {0};
 	size_t size = make_query(query, "www.example.com", "A");
 
 	mirror_read_begin();
