@@ -100,8 +100,7 @@ static void answer_fail(struct answer *answer, const char *why)
 	answer->additional_count = 0;
 }
 
-/* --- putting RRsets
- * ------------------------------------------------------------------------------- */
+/* --- putting RRsets --------------------------------------------------------------------------- */
 
 static int put_rrset(struct answer *answer, enum dns_section section, const uint8_t *owner,
 		     const struct mirror_rrset *rrset, uint32_t ttl)
@@ -201,8 +200,7 @@ static void put_delegation(struct answer *answer, const struct walk *walk)
 		want_additional(answer, ns);
 }
 
-/* --- aliases
- * -------------------------------------------------------------------------------------- */
+/* --- aliases ---------------------------------------------------------------------------------- */
 
 /* True when the CNAME at the current name is in the answer already: a loop. */
 static bool alias_is_known(const struct answer *answer)
@@ -279,8 +277,7 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 	return follow(answer, target);
 }
 
-/* --- finding
- * -------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 /*
  * Walks from the apex down to the name, label by label, and stops where the zone's authority ends
@@ -395,8 +392,7 @@ static enum outcome answer_name(struct answer *answer)
 	return OUTCOME_DONE;
 }
 
-/* --- additional
- * ----------------------------------------------------------------------------------- */
+/* --- additional ------------------------------------------------------------------------------- */
 
 /* Puts a target's addresses if this zone has them. False when there is no room for more. */
 static bool put_addresses(struct answer *answer, const struct additional *additional,
@@ -462,8 +458,7 @@ static void put_additional(struct answer *answer)
 	}
 }
 
-/* --- driver
- * --------------------------------------------------------------------------------------- */
+/* --- driver ----------------------------------------------------------------------------------- */
 
 static size_t answer_finish(struct answer *answer, uint16_t udp_payload)
 {
