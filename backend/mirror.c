@@ -14,8 +14,7 @@
 /* Buckets of a hash table at least; a power of two. */
 #define TABLE_MIN 1024
 
-/* --- memory
- * --------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 /* What one allocation really takes from glibc's heap: the usable octets and its size word. */
 static uint64_t memory_size(void *memory)
@@ -67,8 +66,7 @@ void mirror_empty_garbage(struct mirror *mirror)
 	*garbage = (struct mirror_garbage){0};
 }
 
-/* --- tables
- * --------------------------------------------------------------------------------------- */
+/* --- tables ----------------------------------------------------------------------------------- */
 
 /*
  * The writer knows how many entries there are, so it sets the size itself: one bucket an entry, at
@@ -113,8 +111,7 @@ void mirror_table_remove(struct mirror_table *table, struct cds_lfht_node *entry
 	table->entries--;
 }
 
-/* --- zones
- * ---------------------------------------------------------------------------------------- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 static unsigned long zone_hash(const struct mirror *mirror, const uint8_t *name, size_t size)
 {
@@ -241,8 +238,7 @@ static void zone_settle(struct mirror *mirror, struct mirror_zone *zone, bool co
 			zone->complete && mirror_find_rrset(zone->apex, DNS_TYPE_SOA));
 }
 
-/* --- batches
- * -------------------------------------------------------------------------------------- */
+/* --- batches ---------------------------------------------------------------------------------- */
 
 struct mirror *mirror_create(void)
 {
@@ -415,8 +411,7 @@ void mirror_write_abort(struct mirror *mirror)
 	mirror_end_batch(mirror, false);
 }
 
-/* --- reading
- * -------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 void mirror_reader_register(void)
 {

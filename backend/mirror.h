@@ -59,8 +59,7 @@ struct mirror *mirror_create(void);
 /* No reader may be left. */
 void mirror_destroy(struct mirror *mirror);
 
-/* --- writing: one thread at a time, itself registered as a reader ------------------------------
- */
+/* --- writing: one thread at a time, itself registered as a reader ----------------------------- */
 
 /*
  * Begins a batch. With `full`, zones and names not put before the commit are removed by it.
@@ -100,8 +99,7 @@ void mirror_write_commit(struct mirror *mirror);
  */
 void mirror_write_abort(struct mirror *mirror);
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* Around a thread's life as a reader. */
 void mirror_reader_register(void);
@@ -149,8 +147,7 @@ void mirror_read_stats(const struct mirror *mirror, struct mirror_stats *out);
 /* True once a full batch has been committed. Any thread. */
 bool mirror_is_loaded(const struct mirror *mirror);
 
-/* --- everything ----------------------------------------------------------------------------------
- */
+/* --- everything ------------------------------------------------------------------------------- */
 
 /* Where mirror_export says what there is. A function that returns other than 0 ends it. */
 struct mirror_export {

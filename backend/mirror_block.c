@@ -228,8 +228,7 @@ const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
 	return (const uint8_t *)next < block->rrsets + block->size ? next : NULL;
 }
 
-/* --- reading (mirror.h)
- * --------------------------------------------------------------------------- */
+/* --- reading (mirror.h) ----------------------------------------------------------------------- */
 
 const struct mirror_rrset *mirror_find_rrset(const struct mirror_node *node, uint16_t type)
 {

@@ -85,8 +85,7 @@ struct mirror {
 	_Atomic uint64_t table_bytes;
 };
 
-/* --- memory: counted, never NULL ----------------------------------------------------------------
- */
+/* --- memory: counted, never NULL -------------------------------------------------------------- */
 
 void *mirror_allocate(struct mirror *mirror, size_t size);
 void mirror_free(struct mirror *mirror, void *memory);
@@ -98,14 +97,12 @@ void mirror_discard(struct mirror *mirror, void *memory);
  */
 void mirror_empty_garbage(struct mirror *mirror);
 
-/* --- tables: the writer's, inside a read section
- * -------------------------------------------------- */
+/* --- tables: the writer's, inside a read section ---------------------------------------------- */
 
 void mirror_table_add(struct mirror_table *table, unsigned long hash, struct cds_lfht_node *entry);
 void mirror_table_remove(struct mirror_table *table, struct cds_lfht_node *entry);
 
-/* --- blocks
- * --------------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 /*
  * Builds a block from RRsets in any order; RRsets of one type become one, equal records count once,
@@ -121,8 +118,7 @@ const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, ui
 const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
 					    const struct mirror_rrset *rrset);
 
-/* --- nodes
- * ---------------------------------------------------------------------------------------- */
+/* --- nodes ------------------------------------------------------------------------------------ */
 
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
 /* The zone of an apex. Any thread, inside a read section. */

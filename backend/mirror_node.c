@@ -66,8 +66,7 @@ const struct mirror_node *mirror_find_child(const struct mirror *mirror,
 	return edge_find(mirror, node, lower);
 }
 
-/* --- the writer
- * ----------------------------------------------------------------------------------- */
+/* --- the writer ------------------------------------------------------------------------------- */
 
 /* A new node, not reachable yet, on its zone's list, with a label of `size` octets. */
 static struct mirror_node *node_create(struct mirror *mirror, struct mirror_zone *zone,

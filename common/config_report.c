@@ -85,8 +85,7 @@ void config_report_log(cyaml_log_t level, void *ctx, const char *format, va_list
 	}
 }
 
-/* --- words for people --------------------------------------------------------------------------
- */
+/* --- words for people ------------------------------------------------------------------------- */
 
 /* The schema of the value that a dotted key leads to, or NULL. */
 static const cyaml_schema_value_t *config_find_schema(const cyaml_schema_value_t *schema,

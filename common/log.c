@@ -60,8 +60,7 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&log_level_now, memory_order_relaxed);
 }
 
-/* --- the line ----------------------------------------------------------------------------------
- */
+/* --- the line --------------------------------------------------------------------------------- */
 
 /* Octets that still fit before the reserve. */
 static size_t log_line_room(const struct log_line *line)
@@ -233,8 +232,7 @@ static void log_line_write(struct log_line *line)
 	}
 }
 
-/* --- values from a format and its arguments ----------------------------------------------------
- */
+/* --- values from a format and its arguments --------------------------------------------------- */
 
 /* One conversion of a field string: "%.3f", "%llu", "%.*s". Widths and flags are of no use here and
  * not understood. */

@@ -24,9 +24,10 @@ static const struct command commands[] = {
 	 command_zone_list},
 
 	{"zone", "import", "FILE... [--origin ZONE] [--replace]", "read zones from master files",
-	 "Each file holds one zone (RFC 1035 section 5, with $ORIGIN, $TTL, $INCLUDE, TTL units\n"
-	 "and unknown types); its name is that of the SOA record. All files of one call are one\n"
-	 "transaction: all are imported, or none if one has an error.\n"
+	 "Each file holds one zone (RFC 1035 section 5, with $ORIGIN, $TTL, $INCLUDE, BIND's\n"
+	 "$GENERATE, TTL units and unknown types); its name is that of the SOA record. \"-\" is\n"
+	 "standard input. All files of one call are one transaction: all are imported, or none\n"
+	 "if one has an error.\n"
 	 "\n"
 	 "  --origin ZONE what relative names are relative to until the file says $ORIGIN.\n"
 	 "                Default: the SOA's name if it came first, else the file's name if it is\n"

@@ -1,28 +1,23 @@
 /*
  * godwitctl zone import: files into zones, all or nothing.
  *
- * One file after the other is read into a record list, checked, and written; the transaction around
- * all of them begins with the first write and ends when the last file was good. So memory is that
- * of the largest zone, and thousands of files are one commit. What is odd but no error is kept
- * until then: a failed import says one line, the error.
+ * One file after the other is read into a record list, and from there goes the way of all zones
+ * (ctl/bulk.h). Thousands of files are one commit.
  */
-#include "ctl/check.h"
+#include "ctl/bulk.h"
 #include "ctl/command.h"
-#include "ctl/progress.h"
-#include "ctl/rrlist.h"
-#include "ctl/store.h"
 #include "ctl/text.h"
 #include "ctl/zonefile.h"
 #include "dns/name.h"
 #include "dns/protocol.h"
 
 #include <search.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define WARNINGS_MAX 20 /* that are shown; the rest is counted */
+#define STDIN_NAME "<stdin>" /* what "-" is called in messages */
 
 /* A zone that this call has imported, and from where: a node of a search(3) tree. */
 struct imported_zone {
@@ -31,63 +26,19 @@ struct imported_zone {
 };
 
 struct import {
-	struct storage *storage;
-	const struct options *options;
+	struct bulk bulk;
 	uint8_t origin_octets[DNS_NAME_MAX];
 	const uint8_t *origin; /* of --origin, or NULL */
-	bool in_transaction;
-	void *zones; /* tree of struct imported_zone */
-	struct store_writer writer;
-	struct progress progress;
-	uint64_t bytes_total; /* of all files */
-	uint64_t bytes_done;  /* of the files before this one */
-	uint64_t bytes_file;  /* of this one */
-	uint64_t record_count;
-	uint64_t zone_count;
-	char *warnings[WARNINGS_MAX];
-	size_t warning_count;
-	struct rrlist list; /* of the file at hand */
+	void *zones;           /* tree of struct imported_zone */
+	uint64_t bytes_total;  /* of all files; 0 when one has no size that can be known */
+	uint64_t bytes_done;   /* of the files before this one */
+	uint64_t bytes_file;   /* of this one */
+	struct rrlist list;    /* of the file at hand */
 };
 
-static void import_warn(struct import *import, const char *line)
+static bool is_stdin(const char *path)
 {
-	if (import->warning_count < WARNINGS_MAX)
-		import->warnings[import->warning_count] = strdup(line);
-	import->warning_count++;
-}
-
-static void import_warn_about(struct import *import, const struct rr *record, const char *message)
-{
-	char line[ZONEFILE_ERROR_MAX + DNS_NAME_TEXT_MAX], name[DNS_NAME_TEXT_MAX];
-	dns_name_to_text(record->owner, name);
-	snprintf(line, sizeof(line), "%s:%u: warning: %s %s", record->file, record->line, name,
-		 message);
-	import_warn(import, line);
-}
-
-static void import_print_warnings(const struct import *import)
-{
-	for (size_t i = 0; i < import->warning_count && i < WARNINGS_MAX; i++)
-		if (import->warnings[i])
-			text_warn("%s", import->warnings[i]);
-	if (import->warning_count > WARNINGS_MAX)
-		text_warn("godwitctl: %zu more warnings", import->warning_count - WARNINGS_MAX);
-}
-
-/* Prints a failure after what may be left of the progress bar. Always -1. */
-static int import_fail(struct import *import, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
-
-static int import_fail(struct import *import, const char *format, ...)
-{
-	char line[ZONEFILE_ERROR_MAX + CHECK_TEXT_MAX];
-	va_list args;
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	progress_clear(&import->progress);
-	text_fail("%s", line);
-	return -1;
+	return strcmp(path, "-") == 0;
 }
 
 static int import_add_record(void *ctx, const struct zonefile_record *record, char *error,
@@ -103,41 +54,24 @@ static int import_add_record(void *ctx, const struct zonefile_record *record, ch
 		.rdata_size = record->rdata_size,
 		.type = record->type,
 	};
-	if (store_check_rdata(&import->writer, &rr, error, error_size))
+	if (store_check_rdata(&import->bulk.writer, &rr, error, error_size))
 		return -1;
 	if (rrlist_add(&import->list, &rr)) {
 		snprintf(error, error_size, "out of memory");
 		return -1;
 	}
 	import->bytes_file = record->bytes_read;
-	progress_update(&import->progress, "reading", import->bytes_done + import->bytes_file,
-			import->bytes_total, import->record_count + import->list.count);
+	progress_update(&import->bulk.progress, "reading", import->bytes_done + import->bytes_file,
+			import->bytes_total, import->bulk.record_count + import->list.count);
 	return 0;
 }
 
-static int import_fail_finding(struct import *import, const char *path,
-			       const struct check_finding *finding)
+static void import_warn_about(struct import *import, const struct rr *record, const char *message)
 {
-	if (finding->record)
-		return import_fail(import, "%s:%u: %s", finding->record->file,
-				   finding->record->line, finding->text);
-	return import_fail(import, "%s: %s", path, finding->text);
-}
-
-/* Sorts and checks the list. `*soa` receives a copy of the SOA record. 0, or -1 after a line. */
-static int import_check(struct import *import, const char *path, struct rr *soa)
-{
-	struct check_finding finding;
-	const struct rr *found = check_find_apex(&import->list, &finding);
-	if (!found)
-		return import_fail_finding(import, path, &finding);
-	*soa = *found;
-	if (rrlist_sort(&import->list))
-		return import_fail(import, "%s: out of memory", path);
-	rrlist_drop_duplicates(&import->list);
-	if (check_names(&import->list, &finding))
-		return import_fail_finding(import, path, &finding);
-	return 0;
+	char name[DNS_NAME_TEXT_MAX];
+	dns_name_to_text(record->owner, name);
+	bulk_warn(&import->bulk, "%s:%u: warning: %s %s", record->file, record->line, name,
+		  message);
 }
 
 /* Says what works but is seldom meant. */
@@ -171,115 +105,89 @@ static int compare_zones(const void *a, const void *b)
 }
 
 /* Notes that the zone comes from `path`; refuses a second file for it. */
-static int import_note_zone(struct import *import, const char *path, const char *apex,
-			    const struct rr *soa)
+static int import_note_zone(struct import *import, const char *path, const struct rr *soa)
 {
+	char apex[DNS_NAME_TEXT_MAX];
+	text_store_name(soa->owner, apex);
 	size_t size = strlen(apex) + 1;
 	struct imported_zone *zone = malloc(sizeof(*zone) + size);
 	if (!zone)
-		return import_fail(import, "%s: out of memory", path);
+		return bulk_fail(&import->bulk, "%s: out of memory", path);
 	zone->path = path;
 	memcpy(zone->apex, apex, size);
 	struct imported_zone **node = tsearch(zone, &import->zones, compare_zones);
 	if (!node) {
 		free(zone);
-		return import_fail(import, "%s: out of memory", path);
+		return bulk_fail(&import->bulk, "%s: out of memory", path);
 	}
 	if (*node == zone)
 		return 0;
 	free(zone);
-	return import_fail(import, "%s:%u: the zone %s was read from %s already: leave one out",
-			   soa->file, soa->line, apex, (*node)->path);
+	return bulk_fail(&import->bulk,
+			 "%s:%u: the zone %s was read from %s already: leave one out", soa->file,
+			 soa->line, apex, (*node)->path);
 }
 
-/* Makes the zone in the store, or empties it. */
-static int import_make_zone(struct import *import, const char *apex, const struct rr *soa)
-{
-	struct storage *storage = import->storage;
-	int status = storage_zone_add(storage, apex);
-	if (status == STORAGE_EXISTS && !(import->options->given & OPTION_REPLACE))
-		return import_fail(import,
-				   "%s:%u: the zone %s is in the store already: add --replace to "
-				   "replace it",
-				   soa->file, soa->line, apex);
-	if (status == STORAGE_EXISTS)
-		status = storage_zone_clear(storage, apex);
-	if (status == STORAGE_OK)
-		return 0;
-	return import_fail(import, "godwitctl: %s", storage_error(storage));
-}
-
-static int import_write(struct import *import, const char *path, const struct rr *soa)
-{
-	const struct rrlist *list = &import->list;
-	char apex[DNS_NAME_TEXT_MAX];
-	text_store_name(soa->owner, apex);
-	if (import_note_zone(import, path, apex, soa))
-		return -1;
-	if (!import->in_transaction && storage_begin(import->storage))
-		return import_fail(import, "godwitctl: %s", storage_error(import->storage));
-	import->in_transaction = true;
-	if (import_make_zone(import, apex, soa))
-		return -1;
-	for (size_t i = 0; i < list->count;) {
-		size_t count = rrlist_rrset_length(list, i);
-		uint32_t ttl = rrlist_lowest_ttl(list, i, count);
-		if (store_put_rrset(import->storage, &import->writer, apex, &list->records[i],
-				    count, ttl))
-			return import_fail(import, "%s", import->writer.error);
-		i += count;
-		/* Small zones are read and written too fast for a change of words. */
-		if (list->count > 100000)
-			progress_update(&import->progress, "writing", i, list->count, i);
-	}
-	return 0;
-}
-
-static int import_file(struct import *import, const char *path)
+/* Reads a file, or standard input, into the list. */
+static int import_read(struct import *import, const char *path)
 {
 	const struct zonefile_sink sink = {
 		.ctx = import,
 		.record = import_add_record,
 	};
 	char error[ZONEFILE_ERROR_MAX + 512];
+	int status;
+	if (is_stdin(path))
+		status = zonefile_read_stream(stdin, STDIN_NAME, import->origin, &sink, error,
+					      sizeof(error));
+	else
+		status = zonefile_read(path, import->origin, &sink, error, sizeof(error));
+	return status ? bulk_fail(&import->bulk, "%s", error) : 0;
+}
+
+static int import_file(struct import *import, const char *path)
+{
+	const char *place = is_stdin(path) ? STDIN_NAME : path;
 	struct rr soa = {0};
 
-	if (zonefile_read(path, import->origin, &sink, error, sizeof(error)))
-		return import_fail(import, "%s", error);
-	if (import_check(import, path, &soa))
+	if (import_read(import, path) || bulk_check_zone(&import->bulk, &import->list, place, &soa))
 		return -1;
 	import_look_for_oddities(import, &soa);
-	if (import_write(import, path, &soa))
+	if (import_note_zone(import, place, &soa) ||
+	    bulk_write_zone(&import->bulk, &import->list, &soa))
 		return -1;
-	import->record_count += import->list.count;
-	import->zone_count++;
 	import->bytes_done += import->bytes_file;
 	import->bytes_file = 0;
 	rrlist_clear(&import->list);
 	return 0;
 }
 
-static void import_add_sizes(struct import *import, char **paths, size_t count)
+/* Adds up the sizes of the files, for the progress bar, and refuses a second "-". */
+static int import_look_at_files(struct import *import, char **paths, size_t count)
 {
-	struct stat status;
-	for (size_t i = 0; i < count; i++)
-		if (stat(paths[i], &status) == 0)
+	bool has_stdin = false, knows_sizes = true;
+	for (size_t i = 0; i < count; i++) {
+		bool standard = is_stdin(paths[i]);
+		struct stat status;
+		if (standard && has_stdin)
+			return bulk_fail(&import->bulk,
+					 "godwitctl: \"-\", standard input, can be read only once");
+		has_stdin = has_stdin || standard;
+		if ((standard ? fstat(STDIN_FILENO, &status) : stat(paths[i], &status)) == 0 &&
+		    S_ISREG(status.st_mode))
 			import->bytes_total += (uint64_t)status.st_size;
-}
-
-static void import_clear(struct import *import)
-{
-	for (size_t i = 0; i < import->warning_count && i < WARNINGS_MAX; i++)
-		free(import->warnings[i]);
-	tdestroy(import->zones, free);
-	store_writer_clear(&import->writer);
-	rrlist_clear(&import->list);
+		else
+			knows_sizes = false;
+	}
+	if (!knows_sizes)
+		import->bytes_total = 0;
+	return 0;
 }
 
 int command_zone_import(struct storage *storage, const struct options *options, char **words,
 			size_t count)
 {
-	struct import import = {.storage = storage, .options = options};
+	struct import import = {0};
 	int code = EXIT_FAILURE;
 
 	if (options->origin) {
@@ -288,24 +196,21 @@ int command_zone_import(struct storage *storage, const struct options *options, 
 		import.origin = import.origin_octets;
 	}
 	rrlist_init(&import.list);
-	progress_init(&import.progress);
-	import_add_sizes(&import, words, count);
+	bulk_init(&import.bulk, storage, options->given & OPTION_REPLACE);
+	if (import_look_at_files(&import, words, count))
+		goto end;
 	for (size_t i = 0; i < count; i++)
 		if (import_file(&import, words[i]))
 			goto end;
-	progress_clear(&import.progress);
-	if (storage_commit(storage)) {
-		store_fail(storage);
+	if (bulk_commit(&import.bulk))
 		goto end;
-	}
-	import.in_transaction = false;
-	import_print_warnings(&import);
-	printf("imported %llu records in %llu zones\n", (unsigned long long)import.record_count,
-	       (unsigned long long)import.zone_count);
+	printf("imported %llu records in %llu zones\n",
+	       (unsigned long long)import.bulk.record_count,
+	       (unsigned long long)import.bulk.zone_count);
 	code = EXIT_SUCCESS;
 end:
-	if (import.in_transaction)
-		storage_rollback(storage);
-	import_clear(&import);
+	tdestroy(import.zones, free);
+	rrlist_clear(&import.list);
+	bulk_clear(&import.bulk);
 	return code;
 }

@@ -20,8 +20,9 @@ struct progress {
 void progress_init(struct progress *progress);
 
 /*
- * Says how far it is: `done` of `total` of whatever, and the records so far, for the rate since the
- * phase began ("reading", "writing": a string constant). Cheap; call for every record.
+ * Says how far it is: `done` of `total` of whatever (0: nobody knows, and there is no bar), and the
+ * records so far, for the rate since the phase began ("reading", "writing": a string constant).
+ * Cheap; call for every record.
  */
 void progress_update(struct progress *progress, const char *phase, uint64_t done, uint64_t total,
 		     uint64_t records);

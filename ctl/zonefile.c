@@ -11,6 +11,7 @@
  */
 #include "ctl/zonefile.h"
 
+#include "ctl/generate.h"
 #include "ctl/lexer.h"
 #include "ctl/origin.h"
 #include "ctl/ttl.h"
@@ -44,6 +45,7 @@ struct zonefile {
 	const char *path; /* the outermost */
 	struct source *outermost;
 	unsigned int included; /* files, in all */
+	uint64_t generated;    /* records of $GENERATE, in all */
 	char *error;
 	size_t error_size;
 
@@ -219,22 +221,6 @@ static int zonefile_include(struct zonefile *reader, struct source *source,
 	return status;
 }
 
-static int zonefile_read_directive(struct zonefile *reader, struct source *source,
-				   const struct lexer_entry *entry)
-{
-	const char *name = entry->tokens[0].text;
-	if (strcasecmp(name, "$ORIGIN") == 0)
-		return zonefile_set_origin(reader, source, entry);
-	if (strcasecmp(name, "$TTL") == 0)
-		return zonefile_set_ttl(reader, source, entry);
-	if (strcasecmp(name, "$INCLUDE") == 0)
-		return zonefile_include(reader, source, entry);
-	return zonefile_fail(reader, source,
-			     "unknown directive %.200s: only $ORIGIN, $TTL and $INCLUDE are "
-			     "understood; write out what it stands for",
-			     name);
-}
-
 /* --- records ---------------------------------------------------------------------------------- */
 
 /* A class mnemonic, also "CLASS3": its number, or -1 if the text is none. */
@@ -322,10 +308,9 @@ static int zonefile_settle_ttl(struct zonefile *reader, const struct source *sou
 
 /* Reads the data into reader->rdata. Returns its size or -1. */
 static int zonefile_read_data(struct zonefile *reader, const struct source *source,
-			      const struct record_head *head)
+			      const struct record_head *head, const char *text)
 {
 	char reason[256] = "";
-	const char *text = lexer_join(source->lexer, head->next);
 	int size = dns_rdata_from_text(head->type, text, zonefile_origin(reader), reader->rdata,
 				       sizeof(reader->rdata), reason, sizeof(reason));
 	if (size >= 0 && zonefile_lacks_origin(reader, reader->rdata, (size_t)size)) {
@@ -338,6 +323,35 @@ static int zonefile_read_data(struct zonefile *reader, const struct source *sour
 		return size;
 	return zonefile_fail(reader, source, "%.20s data \"%.200s%s\": %s", head->type_text, text,
 			     strlen(text) > 200 ? "..." : "", reason);
+}
+
+/* Reads the data and hands the record over. */
+static int zonefile_add_record(struct zonefile *reader, const struct source *source,
+			       const uint8_t *owner, struct record_head *head, const char *data)
+{
+	/* Before its data: the names in there may be relative to it already. */
+	if (head->type == DNS_TYPE_SOA && !reader->has_apex) {
+		memcpy(reader->apex, owner, dns_name_size(owner));
+		reader->has_apex = true;
+	}
+	int size = zonefile_read_data(reader, source, head, data);
+	if (size < 0 || zonefile_settle_ttl(reader, source, head, (size_t)size))
+		return -1;
+
+	struct zonefile_record record = {
+		.owner = owner,
+		.rdata = reader->rdata,
+		.rdata_size = (uint16_t)size,
+		.type = head->type,
+		.ttl = head->ttl,
+		.file = source->path,
+		.line = source->line,
+		.bytes_read = lexer_bytes_read(reader->outermost->lexer),
+	};
+	char reason[ZONEFILE_ERROR_MAX] = "";
+	if (reader->sink->record(reader->sink->ctx, &record, reason, sizeof(reason)))
+		return zonefile_fail(reader, source, "%s", reason);
+	return 0;
 }
 
 static int zonefile_read_record(struct zonefile *reader, struct source *source,
@@ -357,29 +371,100 @@ static int zonefile_read_record(struct zonefile *reader, struct source *source,
 	}
 	if (zonefile_read_head(reader, source, entry, entry->starts_blank ? 0 : 1, &head))
 		return -1;
-	/* Before its data: the names in there may be relative to it already. */
-	if (head.type == DNS_TYPE_SOA && !reader->has_apex) {
-		memcpy(reader->apex, reader->owner, dns_name_size(reader->owner));
-		reader->has_apex = true;
-	}
-	int size = zonefile_read_data(reader, source, &head);
-	if (size < 0 || zonefile_settle_ttl(reader, source, &head, (size_t)size))
-		return -1;
+	return zonefile_add_record(reader, source, reader->owner, &head,
+				   lexer_join(source->lexer, head.next));
+}
 
-	struct zonefile_record record = {
-		.owner = reader->owner,
-		.rdata = reader->rdata,
-		.rdata_size = (uint16_t)size,
-		.type = head.type,
-		.ttl = head.ttl,
-		.file = source->path,
-		.line = source->line,
-		.bytes_read = lexer_bytes_read(reader->outermost->lexer),
-	};
-	char reason[ZONEFILE_ERROR_MAX] = "";
-	if (reader->sink->record(reader->sink->ctx, &record, reason, sizeof(reason)))
-		return zonefile_fail(reader, source, "%s", reason);
-	return 0;
+/*
+ * Takes the quotes off the data of $GENERATE where they hold all of it: BIND's way to write data of
+ * several fields, "10 mail$". Quotes meant for the data itself stand behind backslashes then.
+ * Allocates.
+ */
+static char *zonefile_unquote(const char *text)
+{
+	size_t length = strlen(text), used = 0;
+	char *plain = strdup(text);
+	if (!plain || length < 2 || text[0] != '"')
+		return plain;
+	for (size_t i = 1; i + 1 < length; i++) {
+		if (text[i] == '\\' && text[i + 1] != '"')
+			plain[used++] = text[i++]; /* and what it protects */
+		else if (text[i] == '\\')
+			i++;
+		plain[used++] = text[i];
+	}
+	plain[used] = '\0';
+	return plain;
+}
+
+/* One record of $GENERATE: owner and data with the number filled in. */
+static int zonefile_generate_record(struct zonefile *reader, const struct source *source,
+				    const char *owner_text, struct record_head *head,
+				    const char *data_text, uint32_t number)
+{
+	char text[GENERATE_TEXT_MAX], reason[256];
+	uint8_t owner[DNS_NAME_MAX];
+	struct lexer_token token = {.text = text};
+
+	if (generate_fill(owner_text, number, text, reason, sizeof(reason)))
+		return zonefile_fail(reader, source, "$GENERATE: %s", reason);
+	token.length = strlen(text);
+	if (zonefile_read_name(reader, source, &token, "owner name", owner))
+		return -1;
+	if (generate_fill(data_text, number, text, reason, sizeof(reason)))
+		return zonefile_fail(reader, source, "$GENERATE: %s", reason);
+	return zonefile_add_record(reader, source, owner, head, text);
+}
+
+/* $GENERATE RANGE OWNER [TTL] [class] TYPE DATA; later lines do not inherit its owner. */
+static int zonefile_generate(struct zonefile *reader, const struct source *source,
+			     const struct lexer_entry *entry)
+{
+	struct generate_range range;
+	struct record_head head;
+	char reason[256];
+	int status = 0;
+
+	if (entry->count < 5)
+		return zonefile_fail(reader, source,
+				     "$GENERATE takes RANGE NAME [TTL] [IN] TYPE DATA");
+	if (generate_parse_range(entry->tokens[1].text, &range, reason, sizeof(reason)))
+		return zonefile_fail(reader, source, "$GENERATE: %s", reason);
+	if (zonefile_read_head(reader, source, entry, 3, &head))
+		return -1;
+	reader->generated += generate_count(&range);
+	if (reader->generated > ZONEFILE_GENERATED_MAX)
+		return zonefile_fail(reader, source, "more than %d records of $GENERATE in all",
+				     ZONEFILE_GENERATED_MAX);
+	bool single = head.next + 1 == entry->count;
+	const char *joined = lexer_join(source->lexer, head.next);
+	char *data = single ? zonefile_unquote(joined) : strdup(joined);
+	if (!data)
+		return zonefile_fail(reader, source, "out of memory");
+	for (uint64_t number = range.start; number <= range.stop && status == 0;
+	     number += range.step)
+		status = zonefile_generate_record(reader, source, entry->tokens[2].text, &head,
+						  data, (uint32_t)number);
+	free(data);
+	return status;
+}
+
+static int zonefile_read_directive(struct zonefile *reader, struct source *source,
+				   const struct lexer_entry *entry)
+{
+	const char *name = entry->tokens[0].text;
+	if (strcasecmp(name, "$ORIGIN") == 0)
+		return zonefile_set_origin(reader, source, entry);
+	if (strcasecmp(name, "$TTL") == 0)
+		return zonefile_set_ttl(reader, source, entry);
+	if (strcasecmp(name, "$INCLUDE") == 0)
+		return zonefile_include(reader, source, entry);
+	if (strcasecmp(name, "$GENERATE") == 0)
+		return zonefile_generate(reader, source, entry);
+	return zonefile_fail(reader, source,
+			     "unknown directive %.200s: only $ORIGIN, $TTL, $INCLUDE and $GENERATE "
+			     "are understood; write out what it stands for",
+			     name);
 }
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -416,41 +501,47 @@ static int zonefile_check_loop(struct zonefile *reader, const struct source *sou
 	return 0;
 }
 
-/* Opens and reads one file; errors of opening belong to the $INCLUDE that asked for it. */
-static int zonefile_read_source(struct zonefile *reader, const char *path, struct source *parent)
+/* Reads one open file, which stays the caller's. */
+static int zonefile_read_open(struct zonefile *reader, FILE *file, const char *path,
+			      struct source *parent)
 {
 	struct source source = {.path = path, .parent = parent};
 	struct stat status;
-	int result = -1;
 
 	source.depth = parent ? parent->depth + 1 : 1;
-	FILE *file = fopen(path, "re");
-	if (!file && parent)
-		return zonefile_fail(reader, parent, "$INCLUDE: cannot open %s: %m", path);
-	if (!file)
-		return zonefile_fail(reader, &source, "cannot open: %m");
 	if (fstat(fileno(file), &status) == 0) {
 		source.device = status.st_dev;
 		source.inode = status.st_ino;
 	}
 	if (parent && zonefile_check_loop(reader, &source))
-		goto end;
+		return -1;
 	source.lexer = lexer_create(file);
-	if (!source.lexer) {
-		zonefile_fail(reader, &source, "out of memory");
-		goto end;
-	}
+	if (!source.lexer)
+		return zonefile_fail(reader, &source, "out of memory");
 	if (!parent)
 		reader->outermost = &source;
-	result = zonefile_read_entries(reader, &source);
-end:
+	int result = zonefile_read_entries(reader, &source);
 	lexer_destroy(source.lexer);
+	return result;
+}
+
+/* Opens and reads one file; errors of opening belong to the $INCLUDE that asked for it. */
+static int zonefile_read_source(struct zonefile *reader, const char *path, struct source *parent)
+{
+	const struct source unopened = {.path = path};
+	FILE *file = fopen(path, "re");
+	if (!file && parent)
+		return zonefile_fail(reader, parent, "$INCLUDE: cannot open %s: %m", path);
+	if (!file)
+		return zonefile_fail(reader, &unopened, "cannot open: %m");
+	int result = zonefile_read_open(reader, file, path, parent);
 	fclose(file);
 	return result;
 }
 
-int zonefile_read(const char *path, const uint8_t *origin, const struct zonefile_sink *sink,
-		  char *error, size_t error_size)
+/* Reads `file`, or where that is NULL the file at `path`. */
+static int zonefile_read_all(FILE *file, const char *path, const uint8_t *origin,
+			     const struct zonefile_sink *sink, char *error, size_t error_size)
 {
 	struct zonefile *reader = calloc(1, sizeof(*reader));
 	if (!reader) {
@@ -465,7 +556,20 @@ int zonefile_read(const char *path, const uint8_t *origin, const struct zonefile
 		memcpy(reader->origin, origin, dns_name_size(origin));
 		reader->has_origin = true;
 	}
-	int result = zonefile_read_source(reader, path, NULL);
+	int result = file ? zonefile_read_open(reader, file, path, NULL)
+			  : zonefile_read_source(reader, path, NULL);
 	free(reader);
 	return result;
+}
+
+int zonefile_read(const char *path, const uint8_t *origin, const struct zonefile_sink *sink,
+		  char *error, size_t error_size)
+{
+	return zonefile_read_all(NULL, path, origin, sink, error, error_size);
+}
+
+int zonefile_read_stream(FILE *file, const char *name, const uint8_t *origin,
+			 const struct zonefile_sink *sink, char *error, size_t error_size)
+{
+	return zonefile_read_all(file, name, origin, sink, error, error_size);
 }

@@ -1,5 +1,6 @@
 /*
- * Reading master files (RFC 1035 section 5, $TTL of RFC 2308 section 4, unknown types of RFC 3597).
+ * Reading master files (RFC 1035 section 5, $TTL of RFC 2308 section 4, unknown types of RFC 3597,
+ * BIND's $GENERATE, see ctl/generate.h).
  *
  * The reader turns a file and what it includes into records, one call each, owner and data in wire
  * format, data checked against its type. It knows syntax and nothing of zones: whether the records
@@ -18,10 +19,12 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
-#define ZONEFILE_INCLUDE_MAX 16     /* files open at once, the first counted */
-#define ZONEFILE_INCLUDES_MAX 10000 /* $INCLUDEs in all: files that multiply end here */
-#define ZONEFILE_ERROR_MAX 1024     /* octets that an error line needs at most */
+#define ZONEFILE_INCLUDE_MAX 16         /* files open at once, the first counted */
+#define ZONEFILE_INCLUDES_MAX 10000     /* $INCLUDEs in all: files that multiply end here */
+#define ZONEFILE_GENERATED_MAX 16777216 /* records of $GENERATE in all: one for each of a /8 */
+#define ZONEFILE_ERROR_MAX 1024         /* octets that an error line needs at most */
 
 /* One record. Pointers live until the callback returns. */
 struct zonefile_record {
@@ -48,5 +51,13 @@ struct zonefile_sink {
  */
 int zonefile_read(const char *path, const uint8_t *origin, const struct zonefile_sink *sink,
 		  char *error, size_t error_size);
+
+/*
+ * The same for an open file, which stays the caller's. `name` stands for its path: in errors, and
+ * as what the paths of $INCLUDE are relative to; one without a "/" makes that the working
+ * directory.
+ */
+int zonefile_read_stream(FILE *file, const char *name, const uint8_t *origin,
+			 const struct zonefile_sink *sink, char *error, size_t error_size);
 
 #endif

@@ -18,7 +18,8 @@
 typedef int storage_name_fn(void *ctx, const struct storage_name *name);
 
 struct storage_driver {
-	const char *scheme; /* what stands before the URL's first colon */
+	/* What stands before the URL's first colon; more than one separated by single spaces. */
+	const char *scheme;
 
 	/*
 	 * Makes the driver's state for `url`, the whole of it; `location` is what follows the first
@@ -81,5 +82,6 @@ static inline bool storage_is_interrupted(const struct storage *storage)
 bool storage_wait(struct storage *storage, int wait_ms);
 
 extern const struct storage_driver storage_driver_sqlite;
+extern const struct storage_driver storage_driver_redis;
 
 #endif

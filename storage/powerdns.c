@@ -40,8 +40,7 @@ static char lower(char c)
 	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
 }
 
-/* --- gathering ----------------------------------------------------------------------------------
- */
+/* --- gathering -------------------------------------------------------------------------------- */
 
 void powerdns_rows_clear(struct powerdns_rows *rows)
 {
@@ -205,8 +204,7 @@ char *powerdns_name_dup(const char *name, size_t size)
 	return rows.text; /* nothing else was allocated */
 }
 
-/* --- writing ------------------------------------------------------------------------------------
- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 /*
  * Types whose fields are names and numbers only, so that every trailing dot is a name's. Others are
@@ -259,8 +257,7 @@ void powerdns_content_split(const char *type, const char *text, char *content, i
 	*content = '\0';
 }
 
-/* --- spellings ----------------------------------------------------------------------------------
- */
+/* --- spellings -------------------------------------------------------------------------------- */
 
 bool powerdns_name_is_odd(const char *name)
 {

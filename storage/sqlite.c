@@ -78,8 +78,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
 		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, 1)",
 };
 
-/* --- errors -------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 /* What an SQLite result code means to the caller, and what a person can do about it. */
 static int classify(int code, const char **advice)
@@ -138,8 +137,7 @@ int sqlite_fail_memory(struct sqlite_store *store)
 			    store->path);
 }
 
-/* --- statements ---------------------------------------------------------------------------------
- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 sqlite3_stmt *sqlite_statement(struct sqlite_store *store, enum sqlite_statement which)
 {
@@ -210,8 +208,7 @@ void sqlite_read_end(struct sqlite_store *store)
 		sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-/* --- the driver ---------------------------------------------------------------------------------
- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 /* What stands after "sqlite:" as a path: "//" is the empty host of a URL, then an absolute path. */
 static const char *path_of(const char *location, char *error, size_t error_size)

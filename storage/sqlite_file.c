@@ -48,8 +48,7 @@ static int on_busy(void *ctx, int count)
 	return storage_wait(&store->base, count < 10 ? 1 + count : 20);
 }
 
-/* --- telling files apart ------------------------------------------------------------------------
- */
+/* --- telling files apart ---------------------------------------------------------------------- */
 
 /* Returns 0, or -1 with errno. */
 static int read_file(const char *path, struct sqlite_file *file)
@@ -138,8 +137,7 @@ int sqlite_file_check(struct sqlite_store *store)
 	return STORAGE_OK;
 }
 
-/* --- opening ------------------------------------------------------------------------------------
- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 void sqlite_close(struct sqlite_store *store)
 {

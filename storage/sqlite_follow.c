@@ -61,8 +61,7 @@ static int check_history(struct sqlite_store *store)
 	return status;
 }
 
-/* --- zones added, renamed and deleted ------------------------------------------------------------
- */
+/* --- zones added, renamed and deleted --------------------------------------------------------- */
 
 /* Reads a zone's apex, NULL when there is no such zone; malloc'ed. */
 static int read_apex(struct sqlite_store *store, int64_t id, char **apex)
@@ -215,8 +214,7 @@ static int deliver_zones(struct follow *follow)
 	return status;
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* Hands over one name, with its whole zone where a name alone may not be found in all spellings. */
 static int deliver_change(struct follow *follow, int64_t zone_id, const char *name)
@@ -252,8 +250,7 @@ static int deliver_names(struct follow *follow)
 	return status;
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* Hands over what changed, within the read transaction that was begun. */
 static int deliver_changes(struct sqlite_store *store, const struct storage_sink *sink,

@@ -100,8 +100,7 @@ static inline struct sqlite_store *sqlite_store_of(struct storage *storage)
 	return (struct sqlite_store *)storage;
 }
 
-/* --- sqlite.c -----------------------------------------------------------------------------------
- */
+/* --- sqlite.c --------------------------------------------------------------------------------- */
 
 /* Sets the error line from SQLite's last one: "cannot DOING: ...". Returns the status it means. */
 int sqlite_fail(struct sqlite_store *store, const char *doing);
@@ -127,8 +126,7 @@ void sqlite_bind_spellings(sqlite3_stmt *statement, int index, const char *name)
 int sqlite_read_begin(struct sqlite_store *store);
 void sqlite_read_end(struct sqlite_store *store);
 
-/* --- sqlite_file.c ------------------------------------------------------------------------------
- */
+/* --- sqlite_file.c ---------------------------------------------------------------------------- */
 
 int sqlite_open(struct storage *storage);
 /* Opens the file, creating it when it is missing. */
@@ -139,15 +137,13 @@ int sqlite_file_check(struct sqlite_store *store);
 /* Remembers which write-ahead log belongs to the database. */
 void sqlite_file_note_wal(struct sqlite_store *store);
 
-/* --- sqlite_schema.c ----------------------------------------------------------------------------
- */
+/* --- sqlite_schema.c -------------------------------------------------------------------------- */
 
 int sqlite_init(struct storage *storage);
 /* STORAGE_OK when the connection is open and every table and trigger is there. */
 int sqlite_schema_check(struct sqlite_store *store);
 
-/* --- sqlite_read.c ------------------------------------------------------------------------------
- */
+/* --- sqlite_read.c ---------------------------------------------------------------------------- */
 
 int sqlite_load(struct storage *storage, const struct storage_sink *sink);
 int sqlite_zone_find(struct storage *storage, const char *apex);
@@ -168,13 +164,11 @@ int sqlite_deliver_name(struct sqlite_store *store, const struct powerdns_zone *
 /* Reads the newest change into `position`. */
 int sqlite_read_position(struct sqlite_store *store, struct sqlite_position *position);
 
-/* --- sqlite_follow.c ----------------------------------------------------------------------------
- */
+/* --- sqlite_follow.c -------------------------------------------------------------------------- */
 
 int sqlite_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms);
 
-/* --- sqlite_write.c -----------------------------------------------------------------------------
- */
+/* --- sqlite_write.c --------------------------------------------------------------------------- */
 
 int sqlite_begin(struct storage *storage);
 int sqlite_commit(struct storage *storage);

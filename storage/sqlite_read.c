@@ -42,8 +42,7 @@ static bool add_row(struct powerdns_rows *rows, sqlite3_stmt *statement)
 	return powerdns_rows_add(rows, &row);
 }
 
-/* --- names of a zone ----------------------------------------------------------------------------
- */
+/* --- names of a zone -------------------------------------------------------------------------- */
 
 /* Reading one zone, row by row, into names. */
 struct zone_reader {
@@ -138,8 +137,7 @@ int sqlite_deliver_zone(struct sqlite_store *store, struct powerdns_zone *zone,
 	return status;
 }
 
-/* --- one name -----------------------------------------------------------------------------------
- */
+/* --- one name --------------------------------------------------------------------------------- */
 
 /* Gathers all rows of a name, in whatever spelling, into `rows`. */
 static int gather_name(struct sqlite_store *store, int64_t zone_id, const char *owner,
@@ -178,8 +176,7 @@ int sqlite_deliver_name(struct sqlite_store *store, const struct powerdns_zone *
 	return STORAGE_OK;
 }
 
-/* --- loading ------------------------------------------------------------------------------------
- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 int sqlite_read_position(struct sqlite_store *store, struct sqlite_position *position)
 {
@@ -275,8 +272,7 @@ int sqlite_load(struct storage *storage, const struct storage_sink *sink)
 	return status;
 }
 
-/* --- godwitctl's reads --------------------------------------------------------------------------
- */
+/* --- godwitctl's reads ------------------------------------------------------------------------ */
 
 int sqlite_zone_get_id(struct sqlite_store *store, const char *apex, int64_t *id)
 {

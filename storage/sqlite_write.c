@@ -126,8 +126,7 @@ int sqlite_zone_delete(struct storage *storage, const char *apex)
 	return status;
 }
 
-/* --- RRsets -------------------------------------------------------------------------------------
- */
+/* --- RRsets ----------------------------------------------------------------------------------- */
 
 /* The id of the zone to write to: most often the one of the last time. */
 static int find_zone(struct sqlite_store *store, const char *apex, int64_t *id)

@@ -19,7 +19,8 @@
 
 #define DEFAULT_POLL_MS 50
 
-static const struct storage_driver *const drivers[] = {&storage_driver_sqlite};
+static const struct storage_driver *const drivers[] = {&storage_driver_sqlite,
+						       &storage_driver_redis};
 
 int storage_fail(struct storage *storage, int status, const char *format, ...)
 {
@@ -45,29 +46,31 @@ bool storage_wait(struct storage *storage, int wait_ms)
 	return !storage_is_interrupted(storage);
 }
 
+/* True when the `length` octets of `scheme` are one of the words of `schemes`. */
+static bool is_among(const char *schemes, const char *scheme, size_t length)
+{
+	while (*schemes != '\0') {
+		size_t size = strcspn(schemes, " ");
+		if (size == length && strncmp(schemes, scheme, length) == 0)
+			return true;
+		schemes += size;
+		schemes += strspn(schemes, " ");
+	}
+	return false;
+}
+
 /* The driver for a URL, or NULL with a reason. Never repeats the URL: it may hold a password. */
 static const struct storage_driver *find_driver(const char *url, char *error, size_t error_size)
 {
-	static const char *const planned[] = {"redis", "rediss", "mysql"};
 	size_t length = strcspn(url, ":");
 
-	if (url[length] == ':') {
-		for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
-			if (strlen(drivers[i]->scheme) == length &&
-			    strncmp(url, drivers[i]->scheme, length) == 0)
-				return drivers[i];
-		}
-		for (size_t i = 0; i < sizeof(planned) / sizeof(planned[0]); i++) {
-			if (strlen(planned[i]) == length && strncmp(url, planned[i], length) == 0) {
-				snprintf(error, error_size,
-					 "%s stores are not in this version: use sqlite:FILE",
-					 planned[i]);
-				return NULL;
-			}
-		}
+	for (size_t i = 0; url[length] == ':' && i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+		if (is_among(drivers[i]->scheme, url, length))
+			return drivers[i];
 	}
 	snprintf(error, error_size,
-		 "the store's URL does not begin with a known scheme: use sqlite:FILE");
+		 "the store's URL does not begin with a known scheme: use sqlite:FILE, "
+		 "redis://HOST:PORT/DB or mysql://USER@HOST:PORT/DATABASE");
 	return NULL;
 }
 
@@ -82,7 +85,7 @@ struct storage *storage_create(const char *url, const struct storage_options *op
 	if (!options)
 		options = &defaults;
 	struct storage *storage =
-		driver->create(url, url + strlen(driver->scheme) + 1, options, error, error_size);
+		driver->create(url, strchr(url, ':') + 1, options, error, error_size);
 	if (!storage)
 		return NULL;
 	storage->driver = driver;

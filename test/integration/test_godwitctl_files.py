@@ -149,6 +149,82 @@ def test_random_files_read_as_dnspython_reads_them(empty_store, import_text, see
     assert got == want
 
 
+GENERATED_FILE = """\
+$TTL 300
+@ SOA ns h 1 2 3 4 5
+@ NS ns
+$GENERATE 1-254 $ PTR host-$.example.net.
+$GENERATE 1-254/3 a${-1,3} A 192.0.2.$
+$GENERATE 0-31/2 o${0,4,o} 60 IN AAAA 2001:db8::${4096,0,x}
+$GENERATE 0-300/7 up${10,3,X} 1h TXT v${100,8,X}
+$GENERATE 0-255 ${0,3,n}.rev CNAME ${256,5,N}.up
+$GENERATE 0-15 $.0-15 NS ns${0,2}
+$ORIGIN sub.example.com.
+$GENERATE 5-6 $ CNAME $.2.0.192.in-addr.arpa.
+"""
+
+
+def test_generate_reads_as_dnspython_reads_it(empty_store, import_text):
+    done = import_text(GENERATED_FILE)
+    want = expected(GENERATED_FILE, "example.com")
+    assert len(want) == 674 and done.stdout == "imported 674 records in 1 zones\n"
+    assert stored(empty_store, "example.com") == want
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_generates_read_as_dnspython_reads_them(empty_store, import_text, seed):
+    """Within what both take: dnspython knows one spelling of "$" a side, and cuts nibbles off."""
+    rand = random.Random(seed)
+
+    def number(stop):
+        offset = rand.randrange(100)
+        base = rand.choice("doxXnN")
+        width = 2 * rand.randrange(4, 8) - 1 if base in "nN" else rand.randrange(7)
+        return rand.choice(["$", "${%d}" % offset, "${%d,%d}" % (offset, width),
+                            "${%d,%d,%s}" % (offset, width, base)])
+
+    text = "$TTL 60\n" + SOA
+    for i in range(20):
+        start, stop = sorted(rand.sample(range(1000), 2))
+        step = rand.choice(["", "/%d" % rand.randrange(1, 50)])
+        data = rand.choice(["A 192.0.2.1", "CNAME x-%s.y", "PTR %s", "TXT a%s"])
+        text += "$GENERATE %d-%d%s %s.g%d %s %s %s\n" % (
+            start, stop, step, number(stop), i, rand.choice(["", "9", "2h"]),
+            rand.choice(["", "IN"]), data.replace("%s", number(stop)))
+    import_text(text)
+    assert stored(empty_store, "example.com") == expected(text, "example.com")
+
+
+def test_standard_input_is_a_file_too(empty_store, tmp_path):
+    (tmp_path / "hosts").write_text("a 9 A 192.0.2.1\n")
+    other = tmp_path / "other.example.zone"
+    other.write_text(SOA)
+    done = empty_store.ctl("zone", "import", "-", other, "--origin", "example.com", cwd=tmp_path,
+                           input="$ORIGIN example.com.\n" + SOA + "$INCLUDE hosts\n", check=False)
+    assert done.returncode == 1 and "was read from <stdin> already" in done.stderr
+    done = empty_store.ctl("zone", "import", "-", other, cwd=tmp_path,
+                           input="$ORIGIN example.com.\n" + SOA + "$INCLUDE hosts\n")
+    assert done.stdout == "imported 5 records in 2 zones\n" and done.stderr == ""
+    exported = empty_store.ctl("zone", "export", "example.com").stdout
+    assert empty_store.ctl("zone", "import", "--replace", "-", input=exported).stdout == (
+        "imported 3 records in 1 zones\n")
+
+
+@pytest.mark.parametrize("text, error", [
+    (SOA, "<stdin>:1: a relative name"),
+    ("$ORIGIN x.\n" + SOA + "a A 192.0.2.256\n", "<stdin>:4: A data"),
+    ("", "<stdin>: no SOA"),
+])
+def test_errors_of_standard_input_have_its_name(empty_store, text, error):
+    done = empty_store.ctl("zone", "import", "-", input=text, check=False)
+    assert done.returncode == 1 and done.stderr.startswith(error) and done.stdout == ""
+
+
+def test_standard_input_is_read_once(empty_store):
+    done = empty_store.ctl("zone", "import", "-", "-", input=SOA, check=False)
+    assert done.returncode == 1 and "only once" in done.stderr
+
+
 # One line for each type that both libldns and Debian know, and some odd ones.
 ALL_TYPES = r"""
 a A 192.0.2.1
@@ -320,7 +396,13 @@ def test_one_zone_in_two_files_is_an_error(empty_store, tmp_path):
     (SOA + "a A 192.0.2.1 )\n", 3, "\")\""),
     (SOA + "a NONSENSE 1\n", 3, "NONSENSE"),
     (SOA + "a CH TXT x\n", 3, "only IN"),
-    (SOA + "$GENERATE 1-9 a$ A 192.0.2.$\n", 3, "$GENERATE"),
+    (SOA + "$NONSENSE 1\n", 3, "$NONSENSE"),
+    (SOA + "$GENERATE 1-9 a$ A\n", 3, "$GENERATE takes"),
+    (SOA + "\n$GENERATE 9-1 a$ A 192.0.2.$\n", 4, "9-1 is not a range"),
+    (SOA + "$GENERATE 250-256 a$ A 192.0.2.$\n", 3, "192.0.2.256"),
+    (SOA + "$GENERATE 1-9 a${0,x} A 192.0.2.$\n", 3, "${OFFSET"),
+    (SOA + "a A 192.0.2.9\n$GENERATE 1-9 ${0,1,n} CNAME a\n$GENERATE 9-9 $ A 192.0.2.1\n", 5,
+     "CNAME beside other"),
     (SOA + "$INCLUDE nowhere\n", 3, "nowhere"),
     (SOA + "a A 192.0.2.1\na CNAME b\n", 4, "CNAME beside other"),
     (SOA + "a CNAME b\n\na TXT x\n", 5, "CNAME beside other"),

@@ -1,3 +1,3 @@
-foreach(name zonefile rrlist)
+foreach(name zonefile generate rrlist)
 	godwit_unit_test(${name} godwit_ctl)
 endforeach()

@@ -302,8 +302,7 @@ static void test_wildcards_are_flagged(void)
 	stop();
 }
 
-/* --- readers beside the writer
- * -------------------------------------------------------------------- */
+/* --- readers beside the writer ---------------------------------------------------------------- */
 
 static atomic_bool done;
 static _Atomic unsigned int torn;
@@ -395,8 +394,7 @@ static void test_memory_is_given_back(void)
 	stop();
 }
 
-/* --- everything
- * ----------------------------------------------------------------------------------- */
+/* --- everything ------------------------------------------------------------------------------- */
 
 struct told {
 	int zones;

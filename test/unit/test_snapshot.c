@@ -38,8 +38,7 @@ static struct mirror *make_mirror(void)
 	return mirror;
 }
 
-/* --- two mirrors compared
- * ------------------------------------------------------------------------- */
+/* --- two mirrors compared --------------------------------------------------------------------- */
 
 static int count_zone(void *ctx, const uint8_t *apex)
 {

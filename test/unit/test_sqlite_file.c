@@ -235,8 +235,7 @@ static void test_replaced(void)
 	fixture_stop(&f);
 }
 
-/* --- without the right to write ------------------------------------------------------------------
- */
+/* --- without the right to write --------------------------------------------------------------- */
 
 /* Runs as the user "nobody" in a process of its own; its status is the number of failed checks. */
 static int read_as_nobody(struct fixture *f, int to_parent, int from_parent)
@@ -309,8 +308,7 @@ static void test_readable_only(void)
 	fixture_stop(&f);
 }
 
-/* --- init ---------------------------------------------------------------------------------------
- */
+/* --- init ------------------------------------------------------------------------------------- */
 
 static void test_init_twice(void)
 {

@@ -51,6 +51,13 @@ static int collect(void *ctx, const struct zonefile_record *record, char *error,
 	return 0;
 }
 
+static int count_record(void *ctx, const struct zonefile_record *record, char *error,
+			size_t error_size)
+{
+	(void)ctx, (void)record, (void)error, (void)error_size;
+	return 0;
+}
+
 static void write_octets(const char *name, const char *octets, size_t size)
 {
 	char path[128];
@@ -287,7 +294,7 @@ static void test_bad_records_are_placed(void)
 	expect_error("a 1 CLASS3 A 192.0.2.1\n", "1", "only IN");
 	expect_error("a 1 ANY 192.0.2.1\n", "1", "cannot stand in a zone");
 	expect_error("a 1 OPT \\# 0\n", "1", "cannot stand in a zone");
-	expect_error("$GENERATE 1-2 a$ A 192.0.2.$\n", "1", "$GENERATE");
+	expect_error("$NONSENSE 1\n", "1", "unknown directive $NONSENSE");
 }
 
 static void test_origin_is_asked_for_only_when_needed(void)
@@ -363,6 +370,58 @@ static void test_include(void)
 	expect_error("$INCLUDE a b c\n", "1", "$INCLUDE takes");
 }
 
+static void test_generate(void)
+{
+	expect_records("$TTL 60\n"
+		       "a A 192.0.2.1\n"
+		       "$GENERATE 1-3 host-$ A 192.0.2.$ ; three\n"
+		       "\tTXT still-a\n"
+		       "$generate 0-20/10 ${-0,3} 5 in PTR h${5,2,x}.$\n"
+		       "$GENERATE 1-2 $.${0,3,n} IN 1m MX \"1$ mail$\"\n"
+		       "$GENERATE 7-7 t TXT \"\\\"a $\\\" $\"\n"
+		       "$GENERATE 7-7 u TXT \"a $\" \"b $$\"\n"
+		       "$GENERATE 7-7 $$\\$ TYPE65280 \\# 2 0${0,3,d}\n"
+		       "b A 192.0.2.2\n",
+		       "x.",
+		       "a.x. 60 A 192.0.2.1\n"
+		       "host-1.x. 60 A 192.0.2.1\nhost-2.x. 60 A 192.0.2.2\n"
+		       "host-3.x. 60 A 192.0.2.3\n"
+		       "a.x. 60 TXT \"still-a\"\n"
+		       "000.x. 5 PTR h05.0.x.\n010.x. 5 PTR h0f.10.x.\n020.x. 5 PTR h19.20.x.\n"
+		       "1.1.0.x. 60 MX 11 mail1.x.\n2.2.0.x. 60 MX 12 mail2.x.\n"
+		       "t.x. 60 TXT \"a 7\" \"7\"\nu.x. 60 TXT \"a 7\" \"b $\"\n"
+		       "\\$\\$.x. 60 TYPE65280 \\# 2 0007\n"
+		       "b.x. 60 A 192.0.2.2\n");
+}
+
+static void test_generate_is_bounded_and_placed(void)
+{
+	expect_error("\n$GENERATE 1-2 a$ A\n", "2", "$GENERATE takes");
+	expect_error("$GENERATE 2-1 a$ A 192.0.2.$\n", "1", "2-1 is not a range");
+	expect_error("$GENERATE 1-1000001 a$ A 192.0.2.1\n", "1", "more than 1000000 records");
+	expect_error("\n$GENERATE 255-256 a$ 1 A 192.0.2.$\n", "2", "192.0.2.256");
+	expect_error("$GENERATE 1-2 a..$ A 192.0.2.$\n", "1", "owner name a..1");
+	expect_error("$GENERATE 1-2 a${1 A 192.0.2.$\n", "1", "${OFFSET");
+	expect_error("$GENERATE 1-2 a$ 1 A 192.0.2.${-2}\n", "1", "below 0");
+	expect_error("$GENERATE 1-2 a$ NONSENSE 192.0.2.$\n", "1", "NONSENSE is neither");
+	expect_error("$GENERATE 1-2 a$ CH A 192.0.2.$\n", "1", "only IN");
+	expect_error("$GENERATE 1-2 a$ A 192.0.2.$\n", "1", "$TTL");
+	read_text("\n$GENERATE 1-2 a$ 1 A 192.0.2.$\n", NULL);
+	expect_error_of("file", "2", "--origin");
+
+	/* Many lines that each make many records end somewhere too. */
+	char many[2048] = "";
+	for (int i = 0; i < 17; i++)
+		strcat(many, "$GENERATE 1-1000000 $ 1 A 192.0.2.1\n");
+	const struct zonefile_sink sink = {.record = count_record};
+	char path[128];
+	uint8_t root[1] = {0};
+	write_file("many", many);
+	snprintf(path, sizeof(path), "%s/many", directory);
+	result.status = zonefile_read(path, root, &sink, result.error, sizeof(result.error));
+	expect_error_of("many", "17", "more than 16777216 records");
+}
+
 static void test_include_loops(void)
 {
 	expect_error("\n$INCLUDE file\n", "2", "loop");
@@ -393,6 +452,21 @@ static void test_include_loops(void)
 	read_file("bomb0", "x.");
 	CU_ASSERT_EQUAL(result.status, -1);
 	CU_ASSERT_PTR_NOT_NULL(strstr(result.error, "in all"));
+}
+
+static void test_stream(void)
+{
+	const struct zonefile_sink sink = {.ctx = &result, .record = collect};
+	char text[] = "x. 1 SOA a b 1 2 3 4 5\nc 1 A 192.0.2.256\n";
+	FILE *file = fmemopen(text, strlen(text), "r");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+	memset(&result, 0, sizeof(result));
+	result.status = zonefile_read_stream(file, "<stdin>", NULL, &sink, result.error,
+					     sizeof(result.error));
+	CU_ASSERT_EQUAL(result.status, -1);
+	CU_ASSERT_STRING_EQUAL(result.text, "x. 1 SOA a.x. b.x. 1 2 3 4 5\n");
+	CU_ASSERT_PTR_EQUAL(strstr(result.error, "<stdin>:2: "), result.error);
+	fclose(file);
 }
 
 static void test_octets_that_are_no_text(void)
@@ -480,6 +554,9 @@ static void test_nonsense_ends_in_order(void)
 		"$TTL",
 		"$ORIGIN",
 		"$INCLUDE",
+		"$GENERATE",
+		"0-9",
+		"${1,2,n}",
 		"$",
 		"IN",
 		"CH",
@@ -547,6 +624,9 @@ static const struct suite_test tests[] = {
 	{"file names that look like zones are origins", test_origins_from_file_names},
 	{"$INCLUDE reads files and puts origin and owner back", test_include},
 	{"$INCLUDE loops and deep nesting end", test_include_loops},
+	{"$GENERATE makes records of a range", test_generate},
+	{"$GENERATE has limits, and errors with a line", test_generate_is_bounded_and_placed},
+	{"an open file is read under any name", test_stream},
 	{"octets that are no text are errors", test_octets_that_are_no_text},
 	{"long lines have a limit", test_long_lines},
 	{"nonsense neither crashes nor hangs", test_nonsense_ends_in_order},
