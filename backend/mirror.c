@@ -178,6 +178,7 @@ static void zone_set_served(struct mirror *mirror, struct mirror_zone *zone, boo
 	atomic_store(&zone->served, served);
 	atomic_fetch_add(&mirror->zones_served, served ? 1 : UINT64_MAX);
 	atomic_fetch_add(&mirror->zones_unserved, served ? UINT64_MAX : 1);
+	mirror_observe_everything(mirror);
 }
 
 static void zone_remove(struct mirror *mirror, struct mirror_zone *zone)
@@ -273,6 +274,7 @@ void mirror_destroy(struct mirror *mirror)
 		return;
 	mirror_remove_zones(mirror, true);
 	mirror_empty_garbage(mirror);
+	mirror_set_observer(mirror, NULL, NULL);
 	cds_lfht_destroy(mirror->edges.lfht, NULL);
 	cds_lfht_destroy(mirror->zones.lfht, NULL);
 	free(mirror);
@@ -360,6 +362,7 @@ static void mirror_end_batch(struct mirror *mirror, bool commit)
 		mirror_remove_zones(mirror, false);
 	cds_list_for_each_entry_safe(zone, next, &mirror->touched, touched)
 		zone_settle(mirror, zone, commit);
+	mirror_tell_observer(mirror);
 	mirror_empty_garbage(mirror);
 	table_shrink(&mirror->edges);
 	table_shrink(&mirror->zones);

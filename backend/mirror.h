@@ -62,6 +62,15 @@ void mirror_destroy(struct mirror *mirror);
 /* --- writing: one thread at a time, itself registered as a reader ----------------------------- */
 
 /*
+ * Told at the end of each batch that changed something, on the writer's thread, when all of it
+ * shows: the facts that changed (dns/hash.h), or that everything may have.
+ */
+typedef void (*mirror_observer_fn)(void *ctx, const uint64_t *facts, size_t count, bool everything);
+
+/* Sets the one observer, or none. Before the first batch, or between two. */
+void mirror_set_observer(struct mirror *mirror, mirror_observer_fn tell, void *ctx);
+
+/*
  * Begins a batch. With `full`, zones and names not put before the commit are removed by it.
  */
 void mirror_write_begin(struct mirror *mirror, bool full);

@@ -6,25 +6,6 @@
  */
 #include "backend/mirror_internal.h"
 
-#include <string.h>
-
-/*
- * Builds a node's owner name from its labels up to the apex. Returns the zone, or NULL when that is
- * not complete yet.
- */
-static const struct mirror_zone *node_build_name(const struct mirror_node *node, uint8_t *owner)
-{
-	size_t size = 0;
-
-	for (; node->parent; node = node->parent) {
-		memcpy(owner + size, node->label, 1u + *node->label);
-		size += 1u + *node->label;
-	}
-	const struct mirror_zone *zone = node_apex_zone(node);
-	memcpy(owner + size, zone->name, zone->apex_size);
-	return atomic_load(&zone->complete) ? zone : NULL;
-}
-
 static int export_node(const struct mirror_node *node, const struct mirror_export *export)
 {
 	const struct mirror_block *block = atomic_load_explicit(&node->block, memory_order_acquire);
@@ -33,7 +14,7 @@ static int export_node(const struct mirror_node *node, const struct mirror_expor
 	if (!block)
 		return 0;
 	const struct mirror_zone *zone = node_build_name(node, owner);
-	if (!zone)
+	if (!atomic_load(&zone->complete))
 		return 0;
 	for (const struct mirror_rrset *rrset = NULL; (rrset = block_next_rrset(block, rrset));) {
 		int status = export->rrset(export->ctx, zone->name, owner, rrset);

@@ -4,6 +4,7 @@
  * mirror.c       zones and batches
  * mirror_node.c  nodes and the table of edges
  * mirror_block.c the immutable RRsets of one node
+ * mirror_observe.c what changed, for who keeps answers
  * mirror_export.c everything there is, for the snapshot
  */
 #ifndef GODWIT_BACKEND_MIRROR_INTERNAL_H
@@ -66,7 +67,17 @@ struct mirror_table {
 	unsigned long entries;
 };
 
+/* Who is told what changed, and what has changed in the batch so far. */
+struct mirror_observer {
+	mirror_observer_fn tell; /* NULL: nobody */
+	void *ctx;
+	uint64_t *facts;
+	size_t count;
+	bool everything;
+};
+
 struct mirror {
+	struct mirror_observer observer; /* writer only */
 	struct mirror_table edges;
 	struct mirror_table zones;
 	uint64_t seed; /* of the edge and zone hashes: nobody can prepare collisions */
@@ -121,8 +132,11 @@ const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
 /* --- nodes ------------------------------------------------------------------------------------ */
 
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
-/* The zone of an apex. Any thread, inside a read section. */
-const struct mirror_zone *node_apex_zone(const struct mirror_node *apex);
+/*
+ * Writes a node's name into `name`, DNS_NAME_MAX octets, and returns its zone. Any thread, inside a
+ * read section, or the writer.
+ */
+const struct mirror_zone *node_build_name(const struct mirror_node *node, uint8_t *name);
 /* The node of `owner`, a wire name within the zone, or NULL. Writer. */
 struct mirror_node *node_find(struct mirror *mirror, const struct mirror_zone *zone,
 			      const uint8_t *owner);
@@ -135,6 +149,14 @@ void node_set_block(struct mirror *mirror, struct mirror_node *node, struct mirr
 void node_clear(struct mirror *mirror, struct mirror_node *node);
 /* Discards every node of a zone that readers cannot reach any more. */
 void node_remove_all(struct mirror *mirror, struct mirror_zone *zone);
+
+/* --- what changed: the writer's ------------------------------------------------------------------ */
+
+/* A node's records changed; with `cut`, whether it takes over what is below it may have too. */
+void mirror_observe_node(struct mirror *mirror, const struct mirror_node *node, bool cut);
+void mirror_observe_everything(struct mirror *mirror);
+/* Ends a batch: tells the observer and starts anew. */
+void mirror_tell_observer(struct mirror *mirror);
 
 /* A keyed 64-bit hash of `size` octets. */
 uint64_t mirror_hash(uint64_t seed, const uint8_t *octets, size_t size);

@@ -10,6 +10,9 @@ struct edge_key {
 
 static const uint8_t wildcard_label[] = {1, '*'};
 
+/* What makes a node take over what is below it. */
+#define BLOCK_CUTS (MIRROR_NODE_HAS_NS | MIRROR_NODE_HAS_DNAME)
+
 uint64_t mirror_hash(uint64_t seed, const uint8_t *octets, size_t size)
 {
 	uint64_t hash = seed ^ size;
@@ -88,11 +91,17 @@ struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *
 	return node_create(mirror, zone, NULL, &zone, sizeof(zone));
 }
 
-const struct mirror_zone *node_apex_zone(const struct mirror_node *apex)
+const struct mirror_zone *node_build_name(const struct mirror_node *node, uint8_t *name)
 {
 	const struct mirror_zone *zone;
+	size_t size = 0;
 
-	memcpy(&zone, apex->label, sizeof(zone));
+	for (; node->parent; node = node->parent) {
+		memcpy(name + size, node->label, 1u + *node->label);
+		size += 1u + *node->label;
+	}
+	memcpy(&zone, node->label, sizeof(zone)); /* at an apex: see mirror_internal.h */
+	memcpy(name + size, zone->name, zone->apex_size);
 	return zone;
 }
 
@@ -142,6 +151,18 @@ static void node_link(struct mirror *mirror, struct mirror_node *node)
 		atomic_store_explicit(&node->parent->has_wildcard, true, memory_order_release);
 }
 
+/* Keeps the figures in step with what a node has. */
+static void node_count(struct mirror *mirror, const struct mirror_block *block, bool added)
+{
+	uint64_t sign = added ? 1 : UINT64_MAX;
+
+	if (!block)
+		return;
+	atomic_fetch_add_explicit(&mirror->names, sign, memory_order_relaxed);
+	atomic_fetch_add_explicit(&mirror->records, sign * block_count_records(block),
+				  memory_order_relaxed);
+}
+
 void node_insert(struct mirror *mirror, struct mirror_zone *zone, const uint8_t *owner,
 		 struct mirror_block *block)
 {
@@ -156,23 +177,18 @@ void node_insert(struct mirror *mirror, struct mirror_zone *zone, const uint8_t 
 	for (unsigned int i = missing; i-- > 0;) {
 		const uint8_t *label = lower + labels[i];
 		node = chain[i] = node_create(mirror, zone, node, label, 1u + *label);
+		mirror_observe_node(mirror, node, true);
 	}
-	node_set_block(mirror, node, block);
+	node_count(mirror, block, true);
+	atomic_store_explicit(&node->block, block, memory_order_release);
 	/* From the far end, so that the last edge makes all of it visible. */
 	for (unsigned int i = 0; i < missing; i++)
 		node_link(mirror, chain[i]);
 }
 
-/* Keeps the figures in step with what a node has. */
-static void node_count(struct mirror *mirror, const struct mirror_block *block, bool added)
+static unsigned int block_flags(const struct mirror_block *block)
 {
-	uint64_t sign = added ? 1 : UINT64_MAX;
-
-	if (!block)
-		return;
-	atomic_fetch_add_explicit(&mirror->names, sign, memory_order_relaxed);
-	atomic_fetch_add_explicit(&mirror->records, sign * block_count_records(block),
-				  memory_order_relaxed);
+	return block ? block->flags : 0;
 }
 
 void node_set_block(struct mirror *mirror, struct mirror_node *node, struct mirror_block *block)
@@ -181,6 +197,7 @@ void node_set_block(struct mirror *mirror, struct mirror_node *node, struct mirr
 
 	node_count(mirror, old, false);
 	node_count(mirror, block, true);
+	mirror_observe_node(mirror, node, (block_flags(old) ^ block_flags(block)) & BLOCK_CUTS);
 	atomic_store_explicit(&node->block, block, memory_order_release);
 	if (old)
 		mirror_discard(mirror, old);
@@ -223,6 +240,7 @@ void node_clear(struct mirror *mirror, struct mirror_node *node)
 	node_unlink(mirror, top);
 	while (node != stop) {
 		struct mirror_node *parent = node->parent;
+		mirror_observe_node(mirror, node, true);
 		if (node != top)
 			node_unlink(mirror, node);
 		node_discard(mirror, node);

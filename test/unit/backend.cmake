@@ -1,7 +1,7 @@
 godwit_unit_test(backend_config godwit_backend)
 godwit_unit_test(rrsets godwit_backend)
 godwit_unit_test(follower godwit_backend)
-foreach(name mirror answer)
+foreach(name mirror answer facts)
 	godwit_unit_test(${name} godwit_answers)
 endforeach()
 target_link_libraries(test_answer PRIVATE PkgConfig::LDNS)
