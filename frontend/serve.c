@@ -64,9 +64,10 @@ void serve_query(struct serve *serve, struct query *query)
 }
 
 void serve_finish(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
-		  size_t size)
+		  size_t size, const struct cache_origin *origin)
 {
 	struct serve *serve = ctx;
+	(void)origin; /* for the cache */
 	switch (result) {
 	case UPSTREAM_ANSWERED:
 		serve_send(serve, query, reply, size);

@@ -48,7 +48,7 @@ void serve_query(struct serve *serve, struct query *query);
 
 /* upstream.h's word on a query; ctx is the struct serve. */
 void serve_finish(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
-		  size_t size);
+		  size_t size, const struct cache_origin *origin);
 
 /* Queries not answered yet. Any thread. */
 size_t serve_in_flight(const struct serve *serve);

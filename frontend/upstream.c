@@ -133,7 +133,7 @@ static int upstream_choose(struct upstream *upstream, const struct upstream_rout
 static void upstream_finish(struct upstream *upstream, struct query *query,
 			    enum upstream_result result)
 {
-	upstream->handler.done(upstream->handler.ctx, query, result, NULL, 0);
+	upstream->handler.done(upstream->handler.ctx, query, result, NULL, 0, NULL);
 }
 
 /* No replica of the route can be asked: perhaps its name has other addresses by now. */
@@ -301,7 +301,7 @@ static void upstream_finish_call(struct upstream *upstream, struct replica *repl
 	    dns_reply_matches(&query->dns, result->reply, result->size)) {
 		replica_note_success(replica);
 		upstream->handler.done(upstream->handler.ctx, query, UPSTREAM_ANSWERED,
-				       result->reply, result->size);
+				       result->reply, result->size, NULL);
 		return;
 	}
 	int64_t now_ms = clock_now_ms();

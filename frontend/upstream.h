@@ -18,6 +18,7 @@
 #ifndef GODWIT_FRONTEND_UPSTREAM_H
 #define GODWIT_FRONTEND_UPSTREAM_H
 
+#include "frontend/cache.h"
 #include "frontend/metrics.h"
 #include "frontend/plan.h"
 #include "frontend/query.h"
@@ -46,10 +47,11 @@ struct upstream_handler {
 	void *ctx;
 	/*
 	 * A query is the owner's again. `reply` (NULL but for UPSTREAM_ANSWERED) may be changed in
-	 * place and lives until the callback returns.
+	 * place and lives until the callback returns. So does `origin`: where the reply came from
+	 * and what it rests on; NULL when there is no reply or it must be used once only.
 	 */
 	void (*done)(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
-		     size_t size);
+		     size_t size, const struct cache_origin *origin);
 	/* A batch of replies has been handed over: time to send them. */
 	void *flush_ctx;
 	void (*flush)(void *flush_ctx);
@@ -57,6 +59,7 @@ struct upstream_handler {
 
 struct upstream_options {
 	int query_timeout_ms;
+	struct coherence *coherence; /* for the clock in cache_origin; borrowed; NULL: no cache */
 	bool talkative; /* log at info what happens to replicas: one worker speaks for all */
 };
 
