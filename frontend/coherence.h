@@ -6,11 +6,12 @@
  * the clock at the moment its question was sent, and is good as long as no counter of its facts is
  * newer. Two facts may share a counter: that costs a question asked again.
  *
- * Each backend connection that tells changes is a source with an epoch: when its Watch stream breaks,
- * the epoch goes up and every answer it gave before is suspect, since changes may have gone untold.
- * Answers may be kept only while their source is being watched.
+ * Each backend that tells changes is a source, and is either being watched since some moment of the
+ * clock or not at all. What was asked before that moment is suspect: changes may have gone untold.
+ * So a Watch stream that breaks, and one that says "anything may have changed", need no scan of the
+ * cache: they move that moment.
  *
- * All functions may be called from any thread; none locks or waits. Hot path: coherence_holds.
+ * All functions may be called from any thread; none locks or waits. Hot path: coherence_check.
  */
 #ifndef GODWIT_FRONTEND_COHERENCE_H
 #define GODWIT_FRONTEND_COHERENCE_H
@@ -24,6 +25,7 @@ struct coherence;
 #define COHERENCE_COUNTERS (1u << 20) /* 8 octets each */
 #define COHERENCE_SOURCES 256
 
+/* NULL when memory is short. */
 struct coherence *coherence_create(void);
 void coherence_destroy(struct coherence *coherence);
 
@@ -31,24 +33,29 @@ void coherence_destroy(struct coherence *coherence);
 uint64_t coherence_now(const struct coherence *coherence);
 
 /*
- * The Watch stream of a source (0 < source < COHERENCE_SOURCES) has begun: what it answers from now
- * on can be kept. One stream per source, whatever the number of workers.
+ * The Watch stream of a source (0 < source < COHERENCE_SOURCES) has begun: what it is asked from
+ * now on can be kept. One stream per source, whatever the number of workers.
  */
 void coherence_watch_begin(struct coherence *coherence, uint32_t source);
 /* It has ended or is silent: everything it answered is suspect from now on. */
 void coherence_watch_end(struct coherence *coherence, uint32_t source);
 
-/* A source told changes. */
-void coherence_change(struct coherence *coherence, uint32_t source, const uint64_t *facts,
-		      size_t count);
-/* A source told that anything may have changed. */
+/* A source told changes: answers that rest on these facts are outdated, whoever gave them. */
+void coherence_change(struct coherence *coherence, const uint64_t *facts, size_t count);
+/* A watched source told that anything may have changed: what it answered before is suspect. */
 void coherence_change_everything(struct coherence *coherence, uint32_t source);
 
-/* The epoch of a source to keep with its answers; 0: it is not being watched, keep nothing. */
-uint64_t coherence_epoch(const struct coherence *coherence, uint32_t source);
+enum coherence_word {
+	COHERENCE_GOOD,
+	COHERENCE_SUSPECT,  /* nothing is known against it, but something may have gone untold */
+	COHERENCE_OUTDATED, /* one of its facts has changed */
+};
 
-/* True when an answer of `source` in `epoch`, asked at clock `asked`, still holds. */
-bool coherence_holds(const struct coherence *coherence, uint32_t source, uint64_t epoch,
-		     uint64_t asked, const uint64_t *facts, unsigned int count);
+/* What is known of an answer of `source`, asked at clock `asked`, that rests on `facts`. */
+enum coherence_word coherence_check(const struct coherence *coherence, uint32_t source,
+				    uint64_t asked, const uint64_t *facts, unsigned int count);
+
+/* When the answers of a source last became suspect, as clock_now_ms; 0: never. */
+int64_t coherence_suspect_since_ms(const struct coherence *coherence, uint32_t source);
 
 #endif

@@ -1,3 +1,3 @@
-foreach(name route balance packet resolver frontend_config)
+foreach(name route balance coherence packet resolver frontend_config)
 	godwit_unit_test(${name} godwit_frontend)
 endforeach()
