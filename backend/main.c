@@ -8,6 +8,7 @@
  * SIGINT end the program.
  */
 #include "backend/accept_guard.h"
+#include "backend/changes.h"
 #include "backend/config.h"
 #include "backend/counters.h"
 #include "backend/follower.h"
@@ -49,6 +50,7 @@ struct backend {
 	struct backend_config *config;
 	struct metrics *metrics;
 	struct mirror *mirror;
+	struct changes *changes;
 	struct service *service;
 	struct follower *follower;
 	struct admin *admin;
@@ -61,6 +63,21 @@ static void log_grpc(gpr_log_func_args *args)
 		log_warning_limited("gRPC reports", "message=%s", args->message);
 	else
 		log_debug("gRPC reports", "message=%s", args->message);
+}
+
+/* The mirror shows changes: tell who keeps answers. On the follower's thread. */
+static void on_commit(void *ctx, const uint64_t *facts, size_t count, bool everything)
+{
+	struct backend *backend = ctx;
+
+	changes_publish(backend->changes, facts, count, everything);
+}
+
+static void on_published(void *ctx)
+{
+	struct backend *backend = ctx;
+
+	service_tell_changes(backend->service);
 }
 
 static void on_loaded(void *ctx)
@@ -90,9 +107,6 @@ static bool on_reload(void *ctx, const char *query, char *reply, size_t reply_si
 static int backend_start(struct backend *backend, char *error, size_t error_size)
 {
 	const struct backend_config *config = backend->config;
-	const struct service_options service = {.listen = (const char *const *)config->listen,
-						.listen_count = config->listen_count,
-						.threads = config->threads};
 	const struct follower_options follower = {.store = config->storage,
 						  .password_file = config->password_file,
 						  .snapshot = config->snapshot,
@@ -103,11 +117,21 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 
 	backend->metrics = metrics_create(backend_counter_defs, BACKEND_COUNTER_COUNT);
 	backend->mirror = mirror_create();
+	backend->changes = changes_create(on_published, backend);
+	if (backend->changes == NULL) {
+		snprintf(error, error_size, "out of memory");
+		return -1;
+	}
+	mirror_set_observer(backend->mirror, on_commit, backend);
 	backend->follower =
 		follower_create(&follower, backend->mirror, backend->metrics, error, error_size);
 	if (backend->follower == NULL)
 		return -1;
 	metrics_add_collector(backend->metrics, follower_collect, backend->follower);
+	const struct service_options service = {.listen = (const char *const *)config->listen,
+						.listen_count = config->listen_count,
+						.threads = config->threads,
+						.changes = backend->changes};
 	backend->service =
 		service_create(&service, backend->mirror, backend->metrics, error, error_size);
 	if (backend->service == NULL)
@@ -138,6 +162,7 @@ static void backend_clear(struct backend *backend)
 	admin_stop(backend->admin);
 	service_destroy(backend->service);
 	follower_destroy(backend->follower);
+	changes_destroy(backend->changes);
 	if (backend->mirror != NULL)
 		mirror_destroy(backend->mirror);
 	if (backend->metrics != NULL)

@@ -14,7 +14,6 @@
 #include <string.h>
 
 #define LANES_MAX 4
-#define SWEEP_INTERVAL_MS 1000
 
 TAILQ_HEAD(call_list, rpc_call);
 
@@ -52,9 +51,10 @@ static grpc_call_error call_request(struct rpc_call *call)
 		return grpc_server_request_call(queue->server, &call->call, &call->details,
 						&call->metadata, queue->queue, queue->queue,
 						&call->tag);
-	return grpc_server_request_registered_call(queue->server, handle, &call->call,
-						   &call->deadline, &call->metadata, &call->request,
-						   queue->queue, queue->queue, &call->tag);
+	return grpc_server_request_registered_call(
+		queue->server, handle, &call->call, &call->deadline, &call->metadata,
+		call->lane->method.streams ? NULL : &call->request, queue->queue, queue->queue,
+		&call->tag);
 }
 
 /* Posts free slots until as many wait as should. See the header for when this may be called. */
@@ -219,17 +219,25 @@ void rpc_call_release(struct rpc_call *call)
 
 /* --- the queue and its thread ----------------------------------------------------------------- */
 
-static gpr_timespec next_sweep(void)
+static gpr_timespec next_tick(void)
 {
 	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
-			    gpr_time_from_millis(SWEEP_INTERVAL_MS, GPR_TIMESPAN));
+			    gpr_time_from_millis(RPC_TICK_MS, GPR_TIMESPAN));
+}
+
+static void queue_tick(struct rpc_queue *queue, int64_t now_ms)
+{
+	for (unsigned int i = 0; i < queue->lane_count; i++)
+		lane_sweep(&queue->lanes[i], now_ms);
+	if (queue->options.tick != NULL)
+		queue->options.tick(queue->options.ctx);
 }
 
 static void *queue_run(void *arg)
 {
 	struct rpc_queue *queue = arg;
-	gpr_timespec wake = next_sweep();
-	int64_t sweep_ms = clock_now_ms() + SWEEP_INTERVAL_MS;
+	gpr_timespec wake = next_tick();
+	int64_t tick_ms = clock_now_ms() + RPC_TICK_MS;
 
 	pthread_setname_np(pthread_self(), queue->options.name);
 	if (queue->options.enter != NULL)
@@ -244,12 +252,11 @@ static void *queue_run(void *arg)
 
 			tag->fire(tag, event.success);
 		}
-		if (clock_now_ms() < sweep_ms)
+		if (clock_now_ms() < tick_ms)
 			continue;
-		for (unsigned int i = 0; i < queue->lane_count; i++)
-			lane_sweep(&queue->lanes[i], clock_now_ms());
-		sweep_ms = clock_now_ms() + SWEEP_INTERVAL_MS;
-		wake = next_sweep();
+		queue_tick(queue, clock_now_ms());
+		tick_ms = clock_now_ms() + RPC_TICK_MS;
+		wake = next_tick();
 	}
 	if (queue->options.leave != NULL)
 		queue->options.leave();

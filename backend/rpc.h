@@ -37,7 +37,13 @@ struct rpc_queue;
 /* How long a client may take to accept a reply, in milliseconds. */
 #define RPC_STALLED_MS 5000
 
-/* What a completion queue hands back: the function to run. Embedded in what it is about. */
+/* How often a queue's tick function is called, in milliseconds. */
+#define RPC_TICK_MS 250
+
+/*
+ * What a completion queue hands back: the function to run, on the queue's thread. Embedded in what
+ * it is about.
+ */
 struct rpc_tag {
 	void (*fire)(struct rpc_tag *tag, bool ok);
 };
@@ -47,7 +53,7 @@ struct rpc_call {
 	struct rpc_tag tag; /* first: the tag is the call */
 	struct rpc_lane *lane;
 	grpc_call *call;
-	grpc_byte_buffer *request; /* NULL for methods that are not registered */
+	grpc_byte_buffer *request; /* NULL for streams and methods that are not registered */
 	grpc_byte_buffer *reply;
 	grpc_metadata_array metadata;
 	grpc_call_details details;
@@ -61,6 +67,7 @@ struct rpc_call {
 /* A method, and how many calls of it one queue takes. */
 struct rpc_method {
 	void *handle;        /* of grpc_server_register_method; NULL: all methods not registered */
+	bool streams;        /* the client streams: calls arrive without a request */
 	unsigned int posted; /* slots that wait for a call */
 	unsigned int slots;  /* all slots: calls in hand at once */
 	/* Serves a call that arrived, on the queue's thread. Must end it, now or later. */
@@ -76,6 +83,9 @@ struct rpc_queue_options {
 	/* Run on the thread before its first and after its last event. May be NULL. */
 	void (*enter)(void);
 	void (*leave)(void);
+	/* Run on the thread every RPC_TICK_MS. May be NULL. */
+	void (*tick)(void *ctx);
+	void *ctx;
 };
 
 /*

@@ -1,11 +1,13 @@
 #include "backend/service.h"
 
 #include "backend/counters.h"
+#include "backend/exchange.h"
 #include "backend/health.h"
 #include "backend/listen.h"
 #include "backend/mirror.h"
 #include "backend/query_service.h"
 #include "backend/rpc.h"
+#include "backend/watch.h"
 #include "common/metrics.h"
 
 #include <grpc/grpc.h>
@@ -26,14 +28,25 @@
 #define UNKNOWN_SLOTS 256
 #define CHECK_POSTED 8
 #define CHECK_SLOTS 256
+/* Of streams there are some slots more than may be open: who is too many is told so. */
+#define HEALTH_POSTED 4
+#define HEALTH_SLOTS (HEALTH_WATCHERS_MAX + 64)
 #define WATCH_POSTED 4
-#define WATCH_SLOTS (HEALTH_WATCHERS_MAX + 64) /* the rest are told that there are too many */
+#define WATCH_SLOTS (WATCH_STREAMS_MAX + 64)
+#define EXCHANGE_POSTED 4
+#define EXCHANGE_SLOTS (EXCHANGE_STREAMS_MAX + 64)
 
 /*
  * How long we go on answering once health says NOT_SERVING, in milliseconds: who watches health has
  * gone elsewhere then, while a call that meets gRPC's own shutdown fails as CANCELLED.
  */
 #define LINGER_MS 200
+
+/*
+ * How long front ends have, once they hear that we go away, to end their Exchange streams with
+ * every question answered, in milliseconds.
+ */
+#define EXCHANGE_LINGER_MS 300
 
 /* After a cancel calls end by themselves: how long we give gRPC for it, in milliseconds. */
 #define CANCEL_GRACE_MS 1000
@@ -44,11 +57,13 @@ struct service {
 	grpc_server *server;
 	grpc_completion_queue *stop_queue; /* hears that the server is down; nothing else */
 	struct health *health;
+	struct watch *watch;
 	struct metrics_shard *control_shard;
-	struct rpc_queue *control; /* health and unknown methods */
+	struct rpc_queue *control; /* watch, health and unknown methods */
 	unsigned int thread_count;
 	struct rpc_queue *queues[SERVICE_THREADS_MAX];
 	struct query_worker *workers[SERVICE_THREADS_MAX];
+	struct exchange *exchanges[SERVICE_THREADS_MAX];
 	bool stopped;
 };
 
@@ -95,23 +110,35 @@ static grpc_server *make_server(void)
 	return grpc_server_create(&list, NULL);
 }
 
+/* A method whose request comes with the call. */
 static void *register_method(grpc_server *server, const char *path)
 {
 	return grpc_server_register_method(server, path, NULL,
 					   GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER, 0);
 }
 
+/* A method whose client streams. */
+static void *register_stream(grpc_server *server, const char *path)
+{
+	return grpc_server_register_method(server, path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
+}
+
 static void add_control(struct service *service)
 {
 	grpc_server *server = service->server;
-	const struct rpc_queue_options options = {
-		.name = "control", .polls = false, .shard = service->control_shard};
+	const struct rpc_queue_options options = {.name = "control",
+						  .polls = false,
+						  .shard = service->control_shard,
+						  .tick = watch_tick,
+						  .ctx = service->watch};
 	const struct rpc_method methods[] = {
-		{register_method(server, HEALTH_CHECK_METHOD), CHECK_POSTED, CHECK_SLOTS,
+		{register_method(server, WATCH_METHOD), false, WATCH_POSTED, WATCH_SLOTS,
+		 watch_serve, service->watch},
+		{register_method(server, HEALTH_CHECK_METHOD), false, CHECK_POSTED, CHECK_SLOTS,
 		 health_serve_check, service->health},
-		{register_method(server, HEALTH_WATCH_METHOD), WATCH_POSTED, WATCH_SLOTS,
+		{register_method(server, HEALTH_WATCH_METHOD), false, HEALTH_POSTED, HEALTH_SLOTS,
 		 health_serve_watch, service->health},
-		{NULL, UNKNOWN_POSTED, UNKNOWN_SLOTS, serve_unknown, service},
+		{NULL, false, UNKNOWN_POSTED, UNKNOWN_SLOTS, serve_unknown, service},
 	};
 
 	service->control = rpc_queue_create(server, &options);
@@ -119,26 +146,38 @@ static void add_control(struct service *service)
 		rpc_queue_add_method(service->control, &methods[i]);
 }
 
+static void add_query_thread(struct service *service, void *query, void *exchange)
+{
+	unsigned int i = service->thread_count++;
+	struct metrics_shard *shard = metrics_shard_create(service->metrics);
+
+	service->workers[i] = query_worker_create(service->mirror, shard);
+	service->exchanges[i] = exchange_create(service->mirror, shard);
+	const struct rpc_queue_options options = {.name = "query",
+						  .polls = true,
+						  .shard = shard,
+						  .enter = mirror_reader_register,
+						  .leave = mirror_reader_unregister,
+						  .tick = exchange_tick,
+						  .ctx = service->exchanges[i]};
+	const struct rpc_method methods[] = {
+		{query, false, QUERY_POSTED, QUERY_SLOTS, query_worker_serve, service->workers[i]},
+		{exchange, true, EXCHANGE_POSTED, EXCHANGE_SLOTS, exchange_serve,
+		 service->exchanges[i]},
+	};
+
+	service->queues[i] = rpc_queue_create(service->server, &options);
+	for (size_t j = 0; j < sizeof(methods) / sizeof(*methods); j++)
+		rpc_queue_add_method(service->queues[i], &methods[j]);
+}
+
 static void add_query_threads(struct service *service, unsigned int count)
 {
-	void *handle = register_method(service->server, QUERY_SERVICE_METHOD);
+	void *query = register_method(service->server, QUERY_SERVICE_METHOD);
+	void *exchange = register_stream(service->server, EXCHANGE_METHOD);
 
-	service->thread_count = count;
-	for (unsigned int i = 0; i < count; i++) {
-		struct metrics_shard *shard = metrics_shard_create(service->metrics);
-		const struct rpc_queue_options options = {.name = "query",
-							  .polls = true,
-							  .shard = shard,
-							  .enter = mirror_reader_register,
-							  .leave = mirror_reader_unregister};
-		struct rpc_method method = {handle, QUERY_POSTED, QUERY_SLOTS, query_worker_serve,
-					    NULL};
-
-		service->workers[i] = query_worker_create(service->mirror, shard);
-		method.ctx = service->workers[i];
-		service->queues[i] = rpc_queue_create(service->server, &options);
-		rpc_queue_add_method(service->queues[i], &method);
-	}
+	while (service->thread_count < count)
+		add_query_thread(service, query, exchange);
 }
 
 static unsigned int choose_threads(unsigned int asked)
@@ -176,6 +215,7 @@ struct service *service_create(const struct service_options *options, const stru
 	service->metrics = metrics;
 	service->control_shard = metrics_shard_create(metrics);
 	service->health = health_create(service->control_shard);
+	service->watch = watch_create(options->changes, service->control_shard);
 	service->server = make_server();
 	service->stop_queue = make_stop_queue(service->server);
 	add_control(service);
@@ -193,10 +233,18 @@ struct service *service_create(const struct service_options *options, const stru
 static void collect(void *ctx, struct evbuffer *out)
 {
 	struct service *service = ctx;
+	unsigned int exchanges = 0;
 
 	metrics_print_gauge(out, "godwit_backend_health_watchers",
 			    "grpc.health.v1.Health/Watch streams open.",
 			    health_count_watchers(service->health));
+	metrics_print_gauge(out, "godwit_backend_watch_streams",
+			    "godwit.v1.Backend/Watch streams open.",
+			    watch_count_streams(service->watch));
+	for (unsigned int i = 0; i < service->thread_count; i++)
+		exchanges += exchange_count_streams(service->exchanges[i]);
+	metrics_print_gauge(out, "godwit_backend_exchange_streams",
+			    "godwit.v1.Backend/Exchange streams open.", exchanges);
 }
 
 int service_start(struct service *service, char *error, size_t error_size)
@@ -217,6 +265,11 @@ int service_start(struct service *service, char *error, size_t error_size)
 void service_set_serving(struct service *service, bool serving)
 {
 	health_set_serving(service->health, serving);
+}
+
+void service_tell_changes(struct service *service)
+{
+	watch_wake(service->watch);
 }
 
 static gpr_timespec deadline_after(int wait_ms)
@@ -242,10 +295,15 @@ bool service_stop(struct service *service, int grace_ms)
 		return true;
 	watched = health_count_watchers(service->health) > 0;
 	health_close(service->health);
+	watch_close(service->watch);
 	if (watched)
 		gpr_sleep_until(deadline_after(LINGER_MS));
 	grpc_server_shutdown_and_notify(service->server, service->stop_queue, NULL);
-	service->stopped = wait_down(service, grace_ms);
+	service->stopped = wait_down(service, EXCHANGE_LINGER_MS);
+	for (unsigned int i = 0; i < service->thread_count; i++)
+		exchange_close(service->exchanges[i]);
+	if (!service->stopped)
+		service->stopped = wait_down(service, grace_ms);
 	if (!service->stopped) {
 		grpc_server_cancel_all_calls(service->server);
 		service->stopped = wait_down(service, CANCEL_GRACE_MS);
@@ -268,7 +326,9 @@ void service_destroy(struct service *service)
 	for (unsigned int i = 0; i < service->thread_count; i++) {
 		rpc_queue_destroy(service->queues[i]);
 		query_worker_destroy(service->workers[i]);
+		exchange_destroy(service->exchanges[i]);
 	}
+	watch_destroy(service->watch);
 	health_destroy(service->health);
 	gpr_free(service);
 	grpc_shutdown();
