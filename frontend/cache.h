@@ -2,25 +2,32 @@
  * The answer cache, one for all workers: replies of backends, good for as long as nothing that they
  * rest on has changed.
  *
- * Memory is taken once, at the start: slots of a fixed size, in sets. A slot is read under a
- * sequence lock: a reader copies the reply straight to where it leaves from, and looks at the
+ * Memory is taken once, at the start: slots of two sizes, in sets. A slot is read under a sequence
+ * lock (cache_slot.h): a reader copies the reply straight to where it leaves from, and looks at the
  * sequence again; a writer never waits for readers, and gives up when another writer has the slot.
  * No allocation, no lock, no system call on a query's way.
  *
- * What a reply is found by: the name in lower case, type, class, DO bit and route. What differs
- * from client to client - ID, RD, the question's own case, whether there is an OPT record - is put
- * in on the way out.
+ * What a reply is found by: the name in lower case, type, DO bit and route (cache_key.h). What
+ * differs from client to client - ID, RD, the question's own case, whether there is an OPT record -
+ * is put in on the way out (cache_reply.h).
  *
- * When it is good (coherence.h): the replies of a backend that tells its changes are good until one
- * of the facts they rest on changes; those of others by their TTLs, counted down.
+ * When it is good: the replies of a backend that tells its changes are good until one of the facts
+ * they rest on changes (coherence.h), and leave with the TTLs they came with; those of others by
+ * their TTLs, counted down (RFC 1034 section 4.3.4, RFC 2308 section 5 for negative ones). A
+ * failure is kept for a second. A reply that is not good any more, but not known to be wrong
+ * either, is *stale*: served only when no backend can be had (RFC 8767).
  *
- * Eviction: a set of slots has a clock hand and a bit per slot, set by hits; a name that was asked
- * for once leaves before one that is asked for again and again.
+ * Eviction: each slot counts its hits up to three; a new reply takes the slot of its set with the
+ * least, so a flood of names that are asked for once wears out one slot and leaves hot names alone.
+ * Counts go down when all of a set have some, and with every so many replies stored in it.
+ *
+ * Any thread may call any function.
  */
 #ifndef GODWIT_FRONTEND_CACHE_H
 #define GODWIT_FRONTEND_CACHE_H
 
 #include "dns/query.h"
+#include "frontend/cache_key.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,40 +39,84 @@ struct coherence;
 /* Facts kept with a reply; one that rests on more is not cached. */
 #define CACHE_FACTS_MAX 8
 
-/* How long the data of a reply may be used. */
-enum cache_freshness {
-	CACHE_MISS,  /* not there, or not good any more */
-	CACHE_FRESH, /* good */
-	CACHE_STALE, /* suspect or expired: for when no backend can be reached (RFC 8767) */
+/* Room that a lookup needs: the longest reply kept, with an OPT record. */
+#define CACHE_REPLY_MAX 4096
+
+/* The TTL of stale answers, in seconds, unless their own is lower (RFC 8767 section 4). */
+#define CACHE_STALE_TTL_S 30
+
+struct cache_options {
+	size_t size;                 /* octets, more or less */
+	uint16_t udp_payload;        /* to be said in OPT records */
+	unsigned int stale_s;        /* how long past its end an answer may be served; 0: never */
+	struct coherence *coherence; /* borrowed */
+};
+
+enum cache_result {
+	CACHE_MISS,     /* not there, or expired */
+	CACHE_OUTDATED, /* there, but something it rests on has changed, or may have */
+	CACHE_HIT,      /* good */
+	CACHE_REFRESH,  /* good, and asked for again and again, but about to expire: to be asked
+			   anew in the background. Told to one of those who look it up. */
+	CACHE_STALE,    /* suspect or expired; cache_lookup_stale only */
 };
 
 /* Where a reply came from and what it rests on; told by the backend's stream. */
 struct cache_origin {
-	uint32_t source;  /* coherence_source of the backend; 0: one that tells no changes */
-	uint64_t asked;   /* coherence_now when the question was sent */
+	uint32_t source; /* coherence.h's number of the backend; 0: one that tells no changes */
+	uint64_t asked;  /* coherence_now when the question was sent */
 	uint64_t facts[CACHE_FACTS_MAX];
 	unsigned int fact_count;
 };
 
-/* Makes a cache of about `size` octets. NULL when memory is short, or `size` is 0. */
-struct cache *cache_create(size_t size, struct coherence *coherence);
+/* What became of a reply that was to be stored. */
+enum cache_fate {
+	CACHE_NOT_KEPT, /* it cannot be, or its slot was being written by another thread */
+	CACHE_KEPT,
+	CACHE_KEPT_FOR_ANOTHER, /* which was evicted */
+};
+
+/* NULL when memory is short, or too little for a set. */
+struct cache *cache_create(const struct cache_options *options);
 void cache_destroy(struct cache *cache);
 
 /*
- * Looks a query up and writes the reply, ready to be sent (ID, RD, question as asked, OPT if the
- * query has one, TTLs counted down), into `out` of `capacity` octets. `stale_s`: how old a stale
- * answer may be, in seconds; 0: none. `now_ms` as clock_now_ms. Any thread. Hot path.
+ * Looks `query` up by its key, and on a hit writes the reply, ready to be sent, into `out`,
+ * CACHE_REPLY_MAX octets (which may be written to even if there is no hit). `now_ms` as
+ * clock_now_ms. Hot path.
  */
-enum cache_freshness cache_lookup(struct cache *cache, const struct dns_query *query, int route,
-				  int64_t now_ms, unsigned int stale_s, uint8_t *out,
-				  size_t capacity, size_t *size);
+enum cache_result cache_lookup(struct cache *cache, const struct cache_key *key,
+			       const struct dns_query *query, int64_t now_ms, uint8_t *out,
+			       size_t *size);
 
 /*
- * Keeps a reply that dns_reply_matches accepted, if it can be kept: not SERVFAIL for longer than a
- * second, not truncated, not what does not fit a slot. Any thread.
+ * The same when no backend can be had: an answer that is good after all, or a stale one: with low
+ * TTLs and an extended error that says so (RFC 8914 section 4.4). CACHE_HIT, CACHE_STALE or
+ * CACHE_MISS.
  */
-void cache_store(struct cache *cache, const struct dns_query *query, int route,
-		 const uint8_t *reply, size_t size, const struct cache_origin *origin,
-		 int64_t now_ms);
+enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key *key,
+				     const struct dns_query *query, int64_t now_ms, uint8_t *out,
+				     size_t *size);
+
+/*
+ * Keeps a reply that dns_reply_matches accepted for `query`, if it can be kept: not what is
+ * truncated, meant for one client only, or too long.
+ */
+enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
+			    const struct dns_query *query, const uint8_t *reply, size_t size,
+			    const struct cache_origin *origin, int64_t now_ms);
+
+/*
+ * Forgets what is kept for `name` (a wire name, any case), or everything if it is NULL. Returns how
+ * many replies that were. Walks all of the cache: not for the hot path.
+ */
+size_t cache_flush(struct cache *cache, const uint8_t *name);
+
+/* Octets of memory, and replies held at present. */
+size_t cache_size(const struct cache *cache);
+size_t cache_count(const struct cache *cache);
+
+/* The seed that keys of this cache are made with. */
+uint64_t cache_seed(const struct cache *cache);
 
 #endif

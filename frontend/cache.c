@@ -1,0 +1,396 @@
+/*
+ * The answer cache: entries in slots, what makes them good, and their way in and out.
+ *
+ * An entry, in words from the slot's first on: its head, its key, its facts, its records, and where
+ * their TTLs stand.
+ */
+#include "frontend/cache.h"
+
+#include "dns/protocol.h"
+#include "frontend/cache_reply.h"
+#include "frontend/cache_set.h"
+#include "frontend/coherence.h"
+
+#include <stdlib.h>
+#include <sys/random.h>
+
+/* Octets of slots: most replies fit the first kind, all that are kept the second. */
+#define CACHE_SMALL 512
+#define CACHE_LARGE 4096
+/* What part of the memory large slots have. */
+#define CACHE_LARGE_SHARE 8
+
+enum { CACHE_KINDS = 2 };
+
+struct cache {
+	struct cache_options options;
+	struct cache_sets kinds[CACHE_KINDS];
+	uint64_t seed;
+	_Atomic size_t count;
+};
+
+struct cache_head {
+	int64_t stored_ms;
+	uint64_t asked; /* of a source that tells changes */
+	uint32_t lifetime_s;
+	uint16_t source; /* 0: kept by its TTLs */
+	uint16_t flags;
+	uint16_t counts[3];
+	uint16_t records_size;
+	uint16_t ttl_count;
+	uint8_t key_count;
+	uint8_t fact_count;
+};
+
+/* Where the parts of an entry begin, in words. */
+struct cache_layout {
+	size_t key;
+	size_t facts;
+	size_t records;
+	size_t ttls;
+	size_t end;
+};
+
+static struct cache_layout cache_lay_out(const struct cache_head *head)
+{
+	struct cache_layout at;
+	at.key = CACHE_SLOT_WORDS(sizeof(*head));
+	at.facts = at.key + head->key_count;
+	at.records = at.facts + head->fact_count;
+	at.ttls = at.records + CACHE_SLOT_WORDS(head->records_size);
+	at.end = at.ttls + CACHE_SLOT_WORDS(head->ttl_count * sizeof(uint16_t));
+	return at;
+}
+
+/* --- life and death --------------------------------------------------------------------------- */
+
+struct cache *cache_create(const struct cache_options *options)
+{
+	struct cache *cache = calloc(1, sizeof(*cache));
+	if (!cache)
+		return NULL;
+	size_t large = options->size / CACHE_LARGE_SHARE;
+	cache->options = *options;
+	if (getrandom(&cache->seed, sizeof(cache->seed), 0) != (ssize_t)sizeof(cache->seed) ||
+	    cache_sets_init(&cache->kinds[0], options->size - large, CACHE_SMALL) != 0 ||
+	    cache_sets_init(&cache->kinds[1], large, CACHE_LARGE) != 0) {
+		cache_destroy(cache);
+		return NULL;
+	}
+	return cache;
+}
+
+void cache_destroy(struct cache *cache)
+{
+	if (!cache)
+		return;
+	for (size_t i = 0; i < CACHE_KINDS; i++)
+		cache_sets_clear(&cache->kinds[i]);
+	free(cache);
+}
+
+size_t cache_size(const struct cache *cache)
+{
+	return cache->kinds[0].size + cache->kinds[1].size;
+}
+
+size_t cache_count(const struct cache *cache)
+{
+	return atomic_load_explicit(&cache->count, memory_order_relaxed);
+}
+
+uint64_t cache_seed(const struct cache *cache)
+{
+	return cache->seed;
+}
+
+/* --- what an entry is worth ------------------------------------------------------------------- */
+
+/* An entry that was found, as far as it has been read; in use while it is looked at. */
+struct cache_found {
+	const struct cache_slot *slot;
+	uint64_t sequence;
+	struct cache_head head;
+	struct cache_layout at;
+};
+
+/* True when a slot has the entry of `key`; `found` is then filled in, but not to be trusted yet. */
+static bool cache_open_slot(const struct cache_slot *slot, const struct cache_key *key,
+			    struct cache_found *found)
+{
+	struct cache_head *head = &found->head;
+	found->slot = slot;
+	found->sequence = cache_slot_begin_read(slot);
+	if (found->sequence & 1)
+		return false;
+	cache_slot_copy_out(slot, 0, head, sizeof(*head));
+	/* From here on the head can be trusted: lengths are read from it. */
+	if (!cache_slot_is_whole(slot, found->sequence) || head->key_count != key->count)
+		return false;
+	found->at = cache_lay_out(head);
+	for (unsigned int i = 0; i < key->count; i++)
+		if (cache_slot_get(slot, found->at.key + i) != key->words[i])
+			return false;
+	return true;
+}
+
+/* What an entry of a source that tells changes is worth. */
+static enum cache_result cache_judge_facts(const struct cache *cache,
+					   const struct cache_found *found, int64_t now_ms)
+{
+	const struct cache_head *head = &found->head;
+	const struct coherence *coherence = cache->options.coherence;
+	uint64_t facts[CACHE_FACTS_MAX];
+	cache_slot_copy_out(found->slot, found->at.facts, facts,
+			    head->fact_count * sizeof(facts[0]));
+	switch (coherence_check(coherence, head->source, head->asked, facts, head->fact_count)) {
+	case COHERENCE_GOOD:
+		return CACHE_HIT;
+	case COHERENCE_SUSPECT:
+		return now_ms - coherence_suspect_since_ms(coherence, head->source) <
+				       (int64_t)cache->options.stale_s * 1000
+			       ? CACHE_STALE
+			       : CACHE_OUTDATED;
+	default:
+		return CACHE_OUTDATED;
+	}
+}
+
+/* What an entry that lives by its TTLs is worth. */
+static enum cache_result cache_judge_age(const struct cache *cache, const struct cache_head *head,
+					 int64_t now_ms)
+{
+	int64_t left_ms = head->stored_ms + (int64_t)head->lifetime_s * 1000 - now_ms;
+	if (left_ms > 0) {
+		bool refresh = left_ms * 10 < (int64_t)head->lifetime_s * 1000 &&
+			       !cache_reply_is_failure(head->flags);
+		return refresh ? CACHE_REFRESH : CACHE_HIT;
+	}
+	if (cache_reply_is_failure(head->flags))
+		return CACHE_MISS;
+	return -left_ms < (int64_t)cache->options.stale_s * 1000 ? CACHE_STALE : CACHE_MISS;
+}
+
+static enum cache_result cache_judge(const struct cache *cache, const struct cache_found *found,
+				     int64_t now_ms)
+{
+	return found->head.source ? cache_judge_facts(cache, found, now_ms)
+				  : cache_judge_age(cache, &found->head, now_ms);
+}
+
+/* --- the way out ------------------------------------------------------------------------------ */
+
+/* Sets the TTLs of the records in `out` as the entry's age demands. */
+static void cache_age_records(const struct cache_found *found, int64_t now_ms, bool stale,
+			      uint8_t *records)
+{
+	uint16_t ttls[CACHE_REPLY_RECORDS_MAX];
+	const struct cache_head *head = &found->head;
+	cache_slot_copy_out(found->slot, found->at.ttls, ttls, head->ttl_count * sizeof(ttls[0]));
+	if (!cache_slot_is_whole(found->slot, found->sequence))
+		return;
+	uint32_t age_s = stale ? 0 : (uint32_t)((now_ms - head->stored_ms) / 1000);
+	cache_reply_count_down(records, ttls, head->ttl_count, age_s,
+			       stale ? CACHE_STALE_TTL_S : UINT32_MAX);
+}
+
+/* What is looked up, and where a reply goes. */
+struct cache_search {
+	struct cache *cache;
+	const struct cache_key *key;
+	const struct dns_query *query;
+	int64_t now_ms;
+	bool stale_too; /* else a stale entry is as good as none */
+	uint8_t *out;
+	size_t *size;
+};
+
+/* Writes the reply; false when the slot was written to meanwhile. */
+static bool cache_write_reply(const struct cache_search *search, const struct cache_found *found,
+			      bool stale)
+{
+	const struct cache_head *head = &found->head;
+	uint8_t *out = search->out;
+	size_t records = cache_reply_begin(out, search->query, head->flags, head->counts);
+	cache_slot_copy_out(found->slot, found->at.records, out + records, head->records_size);
+	if (stale || !head->source)
+		cache_age_records(found, search->now_ms, stale, out + records);
+	*search->size = cache_reply_end(out, records + head->records_size, search->query,
+					search->cache->options.udp_payload, stale);
+	return cache_slot_is_whole(found->slot, found->sequence);
+}
+
+static enum cache_result cache_try_way(const struct cache_search *search,
+				       const struct cache_sets *sets, struct cache_set *set,
+				       unsigned int way)
+{
+	struct cache_found found;
+	if (!cache_open_slot(cache_set_slot(sets, set, way), search->key, &found))
+		return CACHE_MISS;
+	enum cache_result result = cache_judge(search->cache, &found, search->now_ms);
+	if (result == CACHE_STALE && !search->stale_too)
+		return found.head.source ? CACHE_OUTDATED : CACHE_MISS;
+	if (result == CACHE_MISS || result == CACHE_OUTDATED)
+		return result;
+	if (!cache_write_reply(search, &found, result == CACHE_STALE))
+		return CACHE_MISS;
+	bool hot = cache_set_note_hit(set, way);
+	if (result == CACHE_REFRESH && (!hot || !cache_set_begin_refresh(set, way)))
+		return CACHE_HIT;
+	return result;
+}
+
+static enum cache_result cache_search(const struct cache_search *search)
+{
+	enum cache_result best = CACHE_MISS;
+	for (size_t i = 0; i < CACHE_KINDS; i++) {
+		const struct cache_sets *sets = &search->cache->kinds[i];
+		struct cache_set *set = cache_sets_find(sets, search->key->hash);
+		unsigned int way = cache_set_find(set, search->key->hash, 0);
+		for (; way < CACHE_WAYS; way = cache_set_find(set, search->key->hash, way + 1)) {
+			enum cache_result result = cache_try_way(search, sets, set, way);
+			if (result != CACHE_MISS && result != CACHE_OUTDATED)
+				return result;
+			best = result == CACHE_OUTDATED ? result : best;
+		}
+	}
+	return best;
+}
+
+enum cache_result cache_lookup(struct cache *cache, const struct cache_key *key,
+			       const struct dns_query *query, int64_t now_ms, uint8_t *out,
+			       size_t *size)
+{
+	const struct cache_search search = {cache, key, query, now_ms, false, out, size};
+	return cache_search(&search);
+}
+
+enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key *key,
+				     const struct dns_query *query, int64_t now_ms, uint8_t *out,
+				     size_t *size)
+{
+	const struct cache_search search = {cache, key, query, now_ms, true, out, size};
+	enum cache_result result = cache_search(&search);
+	if (result == CACHE_REFRESH)
+		return CACHE_HIT;
+	return result == CACHE_OUTDATED ? CACHE_MISS : result;
+}
+
+/* --- the way in ------------------------------------------------------------------------------- */
+
+/* The head of an entry; false when it is not to be kept. */
+static bool cache_make_head(const struct cache *cache, const struct cache_key *key,
+			    const struct cache_reply *reply, const struct cache_origin *origin,
+			    int64_t now_ms, struct cache_head *head)
+{
+	*head = (struct cache_head){
+		.stored_ms = now_ms,
+		.lifetime_s = reply->lifetime_s,
+		.flags = reply->flags,
+		.counts = {reply->counts[0], reply->counts[1], reply->counts[2]},
+		.records_size = reply->records_size,
+		.ttl_count = reply->ttl_count,
+		.key_count = (uint8_t)key->count,
+	};
+	/* A failure is nobody's data: it lives by its time, whoever it comes from. */
+	if (origin->source == 0 || cache_reply_is_failure(reply->flags))
+		return reply->lifetime_s > 0;
+	if (origin->fact_count > CACHE_FACTS_MAX ||
+	    coherence_check(cache->options.coherence, origin->source, origin->asked, origin->facts,
+			    origin->fact_count) != COHERENCE_GOOD)
+		return false;
+	head->source = (uint16_t)origin->source;
+	head->asked = origin->asked;
+	head->fact_count = (uint8_t)origin->fact_count;
+	return true;
+}
+
+/* Notes that an entry has moved to another kind of slot. */
+static void cache_remove(struct cache *cache, size_t kind, uint64_t tag)
+{
+	struct cache_set *set = cache_sets_find(&cache->kinds[kind], tag);
+	unsigned int way = cache_set_find(set, tag, 0);
+	if (way < CACHE_WAYS && cache_set_remove(set, way, tag))
+		atomic_fetch_sub_explicit(&cache->count, 1, memory_order_relaxed);
+}
+
+static enum cache_fate cache_place(struct cache *cache, size_t kind, struct cache_set *set,
+				   unsigned int way, uint64_t tag)
+{
+	uint64_t before = cache_set_place(set, way, tag);
+	for (size_t i = 0; i < CACHE_KINDS; i++)
+		if (i != kind)
+			cache_remove(cache, i, tag);
+	if (!before)
+		atomic_fetch_add_explicit(&cache->count, 1, memory_order_relaxed);
+	return before && before != tag ? CACHE_KEPT_FOR_ANOTHER : CACHE_KEPT;
+}
+
+enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
+			    const struct dns_query *query, const uint8_t *reply, size_t size,
+			    const struct cache_origin *origin, int64_t now_ms)
+{
+	struct cache_reply parts;
+	struct cache_head head;
+	if (!cache_reply_read(&parts, query, reply, size) ||
+	    !cache_make_head(cache, key, &parts, origin, now_ms, &head))
+		return CACHE_NOT_KEPT;
+	struct cache_layout at = cache_lay_out(&head);
+	size_t kind = 0;
+	while (kind < CACHE_KINDS && at.end > cache_sets_slot_words(&cache->kinds[kind]))
+		kind++;
+	if (kind == CACHE_KINDS)
+		return CACHE_NOT_KEPT;
+	struct cache_set *set = cache_sets_find(&cache->kinds[kind], key->hash);
+	unsigned int way = cache_set_choose(set, key->hash);
+	struct cache_slot *slot = cache_set_slot(&cache->kinds[kind], set, way);
+	if (!cache_slot_begin_write(slot))
+		return CACHE_NOT_KEPT;
+	cache_slot_copy_in(slot, 0, &head, sizeof(head));
+	cache_slot_copy_in(slot, at.key, key->words, key->count * sizeof(key->words[0]));
+	cache_slot_copy_in(slot, at.facts, origin->facts,
+			   head.fact_count * sizeof(origin->facts[0]));
+	cache_slot_copy_in(slot, at.records, parts.records, head.records_size);
+	cache_slot_copy_in(slot, at.ttls, parts.ttls, head.ttl_count * sizeof(parts.ttls[0]));
+	cache_slot_end_write(slot);
+	return cache_place(cache, kind, set, way, key->hash);
+}
+
+/* --- forgetting ------------------------------------------------------------------------------- */
+
+/* True when a slot has an entry for the name, given as the first `count` words of its key. */
+static bool cache_slot_has_name(const struct cache_slot *slot, const uint64_t *name,
+				unsigned int count)
+{
+	struct cache_head head;
+	uint64_t sequence = cache_slot_begin_read(slot);
+	cache_slot_copy_out(slot, 0, &head, sizeof(head));
+	if (!cache_slot_is_whole(slot, sequence) || head.key_count != count + CACHE_KEY_MORE_WORDS)
+		return false;
+	size_t at = cache_lay_out(&head).key;
+	for (unsigned int i = 0; i < count; i++)
+		if (cache_slot_get(slot, at + i) != name[i])
+			return false;
+	return true;
+}
+
+size_t cache_flush(struct cache *cache, const uint8_t *name)
+{
+	uint64_t words[CACHE_KEY_WORDS_MAX];
+	unsigned int count = name ? cache_key_put_name(words, name, dns_name_size(name)) : 0;
+	size_t removed = 0;
+	for (size_t kind = 0; kind < CACHE_KINDS; kind++) {
+		const struct cache_sets *sets = &cache->kinds[kind];
+		for (size_t i = 0; i < sets->count * CACHE_WAYS; i++) {
+			struct cache_set *set = cache_sets_at(sets, i / CACHE_WAYS);
+			unsigned int way = i % CACHE_WAYS;
+			uint64_t tag = cache_set_tag(set, way);
+			if (!tag || (name && !cache_slot_has_name(cache_set_slot(sets, set, way),
+								  words, count)))
+				continue;
+			removed += cache_set_remove(set, way, tag);
+		}
+	}
+	atomic_fetch_sub_explicit(&cache->count, removed, memory_order_relaxed);
+	return removed;
+}
