@@ -120,6 +120,12 @@ struct metrics_shard *metrics_shard_create(struct metrics *metrics)
 
 void metrics_observe(struct metrics_shard *shard, unsigned int id, uint64_t nanoseconds)
 {
+	metrics_observe_many(shard, id, nanoseconds, 1);
+}
+
+void metrics_observe_many(struct metrics_shard *shard, unsigned int id, uint64_t nanoseconds,
+			  uint64_t n)
+{
 	_Atomic uint64_t *values = &shard->values[shard->slot[id]];
 	_Atomic uint64_t *sum = &values[METRICS_HISTOGRAM_SUM];
 	size_t bucket = 0;
@@ -127,9 +133,10 @@ void metrics_observe(struct metrics_shard *shard, unsigned int id, uint64_t nano
 	while (bucket < METRICS_BUCKETS && nanoseconds > metrics_buckets[bucket].nanoseconds)
 		bucket++;
 	atomic_store_explicit(&values[bucket],
-			      atomic_load_explicit(&values[bucket], memory_order_relaxed) + 1,
+			      atomic_load_explicit(&values[bucket], memory_order_relaxed) + n,
 			      memory_order_relaxed);
-	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + nanoseconds,
+	atomic_store_explicit(sum,
+			      atomic_load_explicit(sum, memory_order_relaxed) + n * nanoseconds,
 			      memory_order_relaxed);
 }
 

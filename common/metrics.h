@@ -58,6 +58,10 @@ static inline void metrics_add(struct metrics_shard *shard, unsigned int id, uin
 /* Counts one observation of `nanoseconds` in a histogram of the thread's shard. Hot path. */
 void metrics_observe(struct metrics_shard *shard, unsigned int id, uint64_t nanoseconds);
 
+/* The same for `n` observations of `nanoseconds` each: a batch that was timed as a whole. */
+void metrics_observe_many(struct metrics_shard *shard, unsigned int id, uint64_t nanoseconds,
+			  uint64_t n);
+
 /* The sum of a counter over all shards. Any thread. */
 uint64_t metrics_read(struct metrics *metrics, unsigned int id);
 

@@ -4,6 +4,8 @@
 #include "common/admin.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "frontend/cache.h"
+#include "frontend/coherence.h"
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
 #include "frontend/plan.h"
@@ -19,8 +21,9 @@
 struct frontend {
 	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
 	struct metrics *metrics;
+	struct coherence *coherence; /* NULL: no cache */
 	struct plan *plan;
-	struct status status;
+	struct status status; /* has the workers and the cache */
 	struct admin *admin;
 };
 
@@ -30,6 +33,28 @@ static void frontend_on_addresses(void *ctx)
 	struct frontend *frontend = ctx;
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_refresh(frontend->status.workers[i]);
+}
+
+/* Makes the cache, unless the configuration wants none. */
+static int frontend_create_cache(struct frontend *frontend, char *error, size_t error_size)
+{
+	const struct frontend_config *config = frontend->config;
+	if (config->cache_size_mb == 0)
+		return 0;
+	frontend->coherence = coherence_create();
+	const struct cache_options options = {
+		.size = (size_t)config->cache_size_mb << 20,
+		.udp_payload = config->limits.udp_payload,
+		.stale_s = config->cache_serve_stale_s,
+		.coherence = frontend->coherence,
+	};
+	if (frontend->coherence)
+		frontend->status.cache = cache_create(&options);
+	if (frontend->status.cache)
+		return 0;
+	snprintf(error, error_size, "cache.size_mb: no memory for a cache of %u MB",
+		 config->cache_size_mb);
+	return -1;
 }
 
 static int frontend_create_workers(struct frontend *frontend, char *error, size_t error_size)
@@ -46,6 +71,8 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 			.index = i,
 			.config = frontend->config,
 			.metrics = frontend->metrics,
+			.cache = status->cache,
+			.coherence = frontend->coherence,
 			.tcp_open = &status->tcp_open,
 		};
 		status->workers[i] = worker_create(&options, error, error_size);
@@ -79,9 +106,8 @@ static void frontend_log_start(const struct frontend_config *config)
 			 (protocols & FRONTEND_PROTOCOL_UDP) != 0,
 			 (protocols & FRONTEND_PROTOCOL_TCP) != 0);
 	}
-	log_info("started", "version=%s workers=%u routes=%zu admin=%s", GODWIT_VERSION,
-		 config->workers, config->route_count, config->admin);
-	log_info("no answer cache in this version: every query asks a backend", NULL);
+	log_info("started", "version=%s workers=%u routes=%zu cache_mb=%u admin=%s", GODWIT_VERSION,
+		 config->workers, config->route_count, config->cache_size_mb, config->admin);
 }
 
 struct frontend *frontend_start(struct frontend_config *config, char *error, size_t error_size)
@@ -95,6 +121,7 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	frontend->config = config;
 	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
 	if (listen_check_free(config, error, error_size) != 0 ||
+	    frontend_create_cache(frontend, error, error_size) != 0 ||
 	    frontend_create_workers(frontend, error, error_size) != 0)
 		goto failed;
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
@@ -168,6 +195,8 @@ void frontend_destroy(struct frontend *frontend)
 		worker_destroy(frontend->status.workers[i]);
 	free(frontend->status.workers);
 	plan_destroy(frontend->plan);
+	cache_destroy(frontend->status.cache);
+	coherence_destroy(frontend->coherence);
 	metrics_destroy(frontend->metrics);
 	frontend_config_free(frontend->config);
 	free(frontend);

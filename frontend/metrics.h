@@ -35,6 +35,20 @@ enum frontend_metric {
 	FRONTEND_OVERLOADS,   /* SERVFAIL because a route's line was full */
 	FRONTEND_UNREACHABLE, /* SERVFAIL because no backend could answer */
 	FRONTEND_EXPIRED,     /* SERVFAIL because the query's deadline passed */
+	FRONTEND_CACHE_HITS,
+	FRONTEND_CACHE_MISSES,
+	FRONTEND_CACHE_INVALID,   /* of the misses: there, but something it rests on changed */
+	FRONTEND_CACHE_STALE,     /* served because no backend answered */
+	FRONTEND_CACHE_FILLS,     /* replies stored */
+	FRONTEND_CACHE_EVICTIONS, /* of the fills: another reply had to leave */
+	FRONTEND_CACHE_REFRESHES, /* asked for anew before they expired */
+	FRONTEND_STREAM_MESSAGES,
+	FRONTEND_STREAM_QUESTIONS,
+	FRONTEND_STREAM_STRAYS,  /* answers to no question in flight: late, twice, out of nowhere */
+	FRONTEND_STREAMS_BROKEN, /* streams that ended and could not be expected to */
+	FRONTEND_WATCH_MESSAGES,
+	FRONTEND_WATCH_FACTS,
+	FRONTEND_WATCHES_BROKEN, /* watches that ended or fell silent */
 	FRONTEND_LATENCY,
 	FRONTEND_METRIC_COUNT,
 };

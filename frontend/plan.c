@@ -22,6 +22,15 @@ static size_t plan_add_backend(struct plan *plan, const struct frontend_backend 
 	return plan->backend_count++;
 }
 
+/* FNV-1a over the text and its NUL. */
+static uint64_t plan_hash(uint64_t hash, const char *text)
+{
+	do
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3u;
+	while (*text++);
+	return hash;
+}
+
 static int plan_add_route(struct plan *plan, const struct frontend_route *source)
 {
 	struct plan_route *route = &plan->routes[plan->route_count];
@@ -31,8 +40,11 @@ static int plan_add_route(struct plan *plan, const struct frontend_route *source
 	if (!route->backends)
 		return -1;
 	route->backend_count = source->backend_count;
-	for (size_t i = 0; i < source->backend_count; i++)
+	route->id = plan_hash(0xcbf29ce484222325u, route->zone_text);
+	for (size_t i = 0; i < source->backend_count; i++) {
 		route->backends[i] = plan_add_backend(plan, &source->backends[i]);
+		route->id = plan_hash(route->id, source->backends[i].text);
+	}
 	plan->route_count++;
 	return 0;
 }

@@ -21,6 +21,7 @@ struct plan_backend {
 };
 
 struct plan_route {
+	uint64_t id; /* by zone and backends: the same after a reload that leaves them alone */
 	uint8_t zone[DNS_NAME_MAX];
 	char zone_text[DNS_NAME_TEXT_MAX];
 	size_t *backends; /* indexes into plan.backends */
@@ -56,6 +57,13 @@ struct plan *plan_create(const struct frontend_config *config, void (*changed)(v
 void plan_stop(struct plan *plan);
 /* No worker may use it any more. */
 void plan_destroy(struct plan *plan);
+
+/* The route of a name (an uncompressed wire name), or NULL. Any thread. Hot path. */
+static inline const struct plan_route *plan_find_route(const struct plan *plan, const uint8_t *name)
+{
+	int index = route_find(plan->table, name);
+	return index == ROUTE_NONE ? NULL : &plan->routes[index];
+}
 
 /* Copies the present addresses of a backend into `out`; returns how many. Any thread. */
 size_t plan_read_addresses(const struct plan *plan, size_t backend,

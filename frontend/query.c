@@ -45,19 +45,31 @@ static struct query *query_pool_take(struct query_pool *pool)
 	return query;
 }
 
-struct query *query_pool_get(struct query_pool *pool, const uint8_t *message, size_t size)
+/* Copies the message, and what was parsed of it with pointers into the copy. */
+static void query_copy(struct query *query, const struct dns_query *dns)
+{
+	uint8_t *copy = query->message;
+	memcpy(copy, dns->message, dns->size);
+	query->dns = *dns;
+	query->dns.message = copy;
+	if (dns->qname)
+		query->dns.qname = copy + (dns->qname - dns->message);
+	if (dns->edns.options)
+		query->dns.edns.options = copy + (dns->edns.options - dns->message);
+}
+
+struct query *query_pool_get(struct query_pool *pool, const struct dns_query *dns)
 {
 	struct query *query = query_pool_take(pool);
 	if (!query)
 		return NULL;
-	query->message = size <= QUERY_INLINE_SIZE ? query->inline_message : malloc(size);
+	query->message = dns->size <= QUERY_INLINE_SIZE ? query->inline_message : malloc(dns->size);
 	if (!query->message) {
 		query->path.next_free = pool->free;
 		pool->free = query;
 		return NULL;
 	}
-	memcpy(query->message, message, size);
-	query->dns = (struct dns_query){.message = query->message, .size = size};
+	query_copy(query, dns);
 	query->avoid = 0;
 	query->attempt = 0;
 	query->timed_out = false;

@@ -69,15 +69,16 @@ struct tcp_path {
 };
 
 struct query {
-	struct dns_query dns; /* leads into `message` */
-	int verdict;          /* what dns_query_parse said */
-	const struct transport *transport;
+	struct dns_query dns;              /* leads into `message` */
+	int verdict;                       /* what dns_query_parse said */
+	const struct transport *transport; /* NULL: nobody waits, the cache wants it refreshed */
 	union {
 		struct udp_path udp;
 		struct tcp_path tcp;
 		struct query *next_free;
 	} path;
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */
+	unsigned int plan;          /* the number of the plan it was routed by (serve.c) */
 	int64_t received_ns;
 	int64_t deadline_ms;  /* when the client gets SERVFAIL at the latest */
 	uint64_t avoid;       /* id of the replica that failed it, 0 for none */
@@ -100,10 +101,10 @@ int query_pool_init(struct query_pool *pool);
 void query_pool_clear(struct query_pool *pool);
 
 /*
- * Takes a query and copies a message of `size` octets into it; `dns` is not parsed yet. NULL when
- * the pool is empty. Hot path.
+ * Takes a query, copies a parsed message into it, and makes its `dns` lead there. NULL when the
+ * pool is empty. Hot path.
  */
-struct query *query_pool_get(struct query_pool *pool, const uint8_t *message, size_t size);
+struct query *query_pool_get(struct query_pool *pool, const struct dns_query *dns);
 
 /* Puts a query back. Hot path. */
 void query_pool_put(struct query_pool *pool, struct query *query);

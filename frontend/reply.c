@@ -1,14 +1,13 @@
 /* Truncation and counting of replies. */
 #include "frontend/reply.h"
 
-#include "common/clock.h"
 #include "dns/protocol.h"
 #include "dns/reply.h"
 
-static size_t reply_fit(const struct frontend_config *config, struct metrics_shard *shard,
-			const struct query *query, uint8_t *reply, size_t size)
+size_t reply_fit(const struct frontend_config *config, struct metrics_shard *shard,
+		 const struct dns_query *dns, uint8_t *reply, size_t size)
 {
-	size_t limit = dns_reply_udp_limit(&query->dns, config->limits.udp_payload);
+	size_t limit = dns_reply_udp_limit(dns, config->limits.udp_payload);
 	if (size <= limit)
 		return size;
 	size = dns_reply_truncate(reply, size, limit);
@@ -22,8 +21,7 @@ size_t reply_prepare(const struct frontend_config *config, struct metrics_shard 
 {
 	dns_reply_set_payload(reply, size, config->limits.udp_payload);
 	if (query->transport->datagram)
-		size = reply_fit(config, shard, query, reply, size);
+		size = reply_fit(config, shard, &query->dns, reply, size);
 	metrics_add(shard, metrics_of_rcode(dns_reply_rcode(reply, size)), 1);
-	metrics_observe(shard, FRONTEND_LATENCY, (uint64_t)(clock_now_ns() - query->received_ns));
 	return size;
 }

@@ -2,13 +2,15 @@
 #include "frontend/serve.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "dns/reply.h"
 #include "frontend/reply.h"
 
 int serve_init(struct serve *serve, const struct frontend_config *config,
-	       struct metrics_shard *shard, struct upstream *upstream)
+	       struct metrics_shard *shard, struct upstream *upstream, struct cache *cache)
 {
-	*serve = (struct serve){.config = config, .shard = shard, .upstream = upstream};
+	*serve = (struct serve){
+		.config = config, .shard = shard, .upstream = upstream, .cache = cache};
 	query_log_init(&serve->log, config->log.queries);
 	return query_pool_init(&serve->pool);
 }
@@ -18,82 +20,275 @@ void serve_clear(struct serve *serve)
 	query_pool_clear(&serve->pool);
 }
 
-struct query *serve_take(struct serve *serve, const struct transport *transport,
-			 const uint8_t *message, size_t size, int64_t now_ns)
+void serve_set_plan(struct serve *serve, const struct plan *plan)
 {
-	metrics_add(serve->shard, transport->queries, 1);
-	struct query *query = query_pool_get(&serve->pool, message, size);
-	if (!query) {
-		metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
+	serve->plan = plan;
+	serve->plan_number++;
+}
+
+/* --- answers that need no backend ------------------------------------------------------------- */
+
+static size_t serve_write_error(struct serve *serve, const struct dns_query *dns, int rcode,
+				int ede, const char *text, uint8_t *out)
+{
+	return dns_reply_write_error(dns, rcode, serve->config->limits.udp_payload, ede, text, out,
+				     SERVE_REPLY_MAX);
+}
+
+/* The key of a query in the cache; false when no route leads anywhere. */
+static bool serve_make_key(const struct serve *serve, const struct dns_query *dns,
+			   struct cache_key *key)
+{
+	const struct plan_route *route = plan_find_route(serve->plan, dns->qname);
+	if (!route)
+		return false;
+	cache_key_init(key, cache_seed(serve->cache), dns, route->id);
+	return true;
+}
+
+static struct query *serve_make_query(struct serve *serve, const struct dns_query *dns, int verdict,
+				      const struct transport *transport, int64_t now_ns)
+{
+	struct query *query = query_pool_get(&serve->pool, dns);
+	if (!query)
 		return NULL;
-	}
-	query->verdict = dns_query_parse(query->message, size, &query->dns);
-	if (query->verdict == DNS_QUERY_DROP) {
-		metrics_add(serve->shard, FRONTEND_DROPS_NOT_A_QUERY, 1);
-		query_pool_put(&serve->pool, query);
-		return NULL;
-	}
+	query->verdict = verdict;
 	query->transport = transport;
+	query->plan = serve->plan_number;
 	query->received_ns = now_ns;
 	query->deadline_ms = now_ns / 1000000 + serve->config->limits.query_timeout_ms;
 	return query;
 }
 
-static void serve_send(struct serve *serve, struct query *query, uint8_t *reply, size_t size)
+/* Asks for an answer anew that is about to expire. Nobody waits: what fails is forgotten. */
+static void serve_refresh(struct serve *serve, const struct dns_query *dns, int64_t now_ns)
 {
-	size = reply_prepare(serve->config, serve->shard, query, reply, size);
+	struct query *query = serve_make_query(serve, dns, DNS_RCODE_NOERROR, NULL, now_ns);
+	if (!query)
+		return;
+	metrics_add(serve->shard, FRONTEND_CACHE_REFRESHES, 1);
+	upstream_submit(serve->upstream, query);
+}
+
+/* Looks into the cache. Returns the size of the reply, 0 when there is none. */
+static size_t serve_look_up(struct serve *serve, const struct dns_query *dns, int64_t now_ns,
+			    uint8_t *out)
+{
+	struct cache_key key;
+	size_t size = 0;
+	if (!serve->cache || !serve_make_key(serve, dns, &key))
+		return 0;
+	switch (cache_lookup(serve->cache, &key, dns, now_ns / 1000000, out, &size)) {
+	case CACHE_REFRESH:
+		serve_refresh(serve, dns, now_ns);
+		/* fall through */
+	case CACHE_HIT:
+		metrics_add(serve->shard, FRONTEND_CACHE_HITS, 1);
+		return size;
+	case CACHE_OUTDATED:
+		metrics_add(serve->shard, FRONTEND_CACHE_INVALID, 1);
+		/* fall through */
+	default:
+		metrics_add(serve->shard, FRONTEND_CACHE_MISSES, 1);
+		return 0;
+	}
+}
+
+/*
+ * Answers without a backend, ready to leave and counted but for its latency. Returns the reply's
+ * size, 0 when a backend has to be asked.
+ */
+static size_t serve_answer(struct serve *serve, const struct transport *transport,
+			   const struct dns_query *dns, int verdict, int64_t now_ns, uint8_t *out)
+{
+	size_t size;
+	int rcode = verdict;
+	if (verdict == DNS_RCODE_NOERROR) {
+		size = serve_look_up(serve, dns, now_ns, out);
+		if (size == 0)
+			return 0;
+		rcode = out[3] & 0xf; /* extended ones are not kept */
+	} else {
+		size = serve_write_error(serve, dns, verdict, DNS_EDE_NONE, NULL, out);
+	}
+	metrics_add(serve->shard, metrics_of_rcode(rcode), 1);
+	return transport->datagram ? reply_fit(serve->config, serve->shard, dns, out, size) : size;
+}
+
+/* --- taking queries --------------------------------------------------------------------------- */
+
+/*
+ * A query that is to be logged needs its client's address, so it becomes an object first and is
+ * answered after.
+ */
+static bool serve_replies_at_once(const struct serve *serve)
+{
+	return serve->log.mode == FRONTEND_QUERY_LOG_NONE;
+}
+
+enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
+			      const uint8_t *message, size_t size, int64_t now_ns,
+			      struct serve_reply *reply)
+{
+	struct dns_query dns;
+	metrics_add(serve->shard, transport->queries, 1);
+	int verdict = dns_query_parse(message, size, &dns);
+	if (verdict == DNS_QUERY_DROP) {
+		metrics_add(serve->shard, FRONTEND_DROPS_NOT_A_QUERY, 1);
+		return SERVE_DROPPED;
+	}
+	if (serve_replies_at_once(serve)) {
+		reply->size = serve_answer(serve, transport, &dns, verdict, now_ns, reply->octets);
+		if (reply->size > 0) {
+			serve->replied++;
+			return SERVE_REPLIED;
+		}
+	}
+	reply->query = serve_make_query(serve, &dns, verdict, transport, now_ns);
+	if (reply->query)
+		return SERVE_PENDING;
+	metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
+	return SERVE_DROPPED;
+}
+
+void serve_observe(struct serve *serve, int64_t received_ns)
+{
+	if (serve->replied == 0)
+		return;
+	metrics_observe_many(serve->shard, FRONTEND_LATENCY,
+			     (uint64_t)(clock_now_ns() - received_ns), serve->replied);
+	serve->replied = 0;
+}
+
+/* Sends a reply that is ready. The query is done. */
+static void serve_send_ready(struct serve *serve, struct query *query, const uint8_t *reply,
+			     size_t size)
+{
+	metrics_observe(serve->shard, FRONTEND_LATENCY,
+			(uint64_t)(clock_now_ns() - query->received_ns));
 	query_log_reply(&serve->log, query, reply, size);
 	query->transport->send(query, reply, size);
 	query_pool_put(&serve->pool, query);
 }
 
-static void serve_error(struct serve *serve, struct query *query, int rcode, int ede,
-			const char *text)
-{
-	size_t size = dns_reply_write_error(&query->dns, rcode, serve->config->limits.udp_payload,
-					    ede, text, serve->error, sizeof(serve->error));
-	serve_send(serve, query, serve->error, size);
-}
-
 void serve_query(struct serve *serve, struct query *query)
 {
-	if (query->verdict == DNS_RCODE_NOERROR)
-		upstream_submit(serve->upstream, query);
+	size_t size = 0;
+	if (!serve_replies_at_once(serve))
+		size = serve_answer(serve, query->transport, &query->dns, query->verdict,
+				    query->received_ns, serve->reply);
+	if (size > 0)
+		serve_send_ready(serve, query, serve->reply, size);
 	else
-		serve_error(serve, query, query->verdict, DNS_EDE_NONE, NULL);
+		upstream_submit(serve->upstream, query);
+}
+
+/* --- what comes back -------------------------------------------------------------------------- */
+
+static void serve_send(struct serve *serve, struct query *query, uint8_t *reply, size_t size)
+{
+	size = reply_prepare(serve->config, serve->shard, query, reply, size);
+	serve_send_ready(serve, query, reply, size);
+}
+
+static void serve_fail(struct serve *serve, struct query *query, enum frontend_metric cause,
+		       int ede, const char *text)
+{
+	metrics_add(serve->shard, cause, 1);
+	size_t size =
+		serve_write_error(serve, &query->dns, DNS_RCODE_SERVFAIL, ede, text, serve->reply);
+	serve_send(serve, query, serve->reply, size);
+}
+
+/* Answers from the cache what no backend would. False when it has nothing. */
+static bool serve_send_stale(struct serve *serve, struct query *query)
+{
+	struct cache_key key;
+	size_t size;
+	if (!serve->cache || !serve_make_key(serve, &query->dns, &key))
+		return false;
+	enum cache_result found = cache_lookup_stale(serve->cache, &key, &query->dns,
+						     clock_now_ms(), serve->reply, &size);
+	if (found == CACHE_MISS)
+		return false;
+	if (found == CACHE_STALE) {
+		metrics_add(serve->shard, FRONTEND_CACHE_STALE, 1);
+		log_warning_limited("serving stale answers", "reason=%s",
+				    "no backend answers a query");
+	}
+	serve_send(serve, query, serve->reply, size);
+	return true;
+}
+
+static void serve_keep(struct serve *serve, const struct query *query, const uint8_t *reply,
+		       size_t size, const struct cache_origin *origin)
+{
+	struct cache_key key;
+	/* Routes may have changed since: then nobody can say whose answer it is. */
+	if (!serve->cache || !origin || query->plan != serve->plan_number ||
+	    !serve_make_key(serve, &query->dns, &key))
+		return;
+	enum cache_fate fate =
+		cache_store(serve->cache, &key, &query->dns, reply, size, origin, clock_now_ms());
+	if (fate != CACHE_NOT_KEPT)
+		metrics_add(serve->shard, FRONTEND_CACHE_FILLS, 1);
+	if (fate == CACHE_KEPT_FOR_ANOTHER)
+		metrics_add(serve->shard, FRONTEND_CACHE_EVICTIONS, 1);
+}
+
+/* The client hears that it did not work, and why. */
+static void serve_finish_failed(struct serve *serve, struct query *query,
+				enum upstream_result result)
+{
+	switch (result) {
+	case UPSTREAM_OVERLOADED:
+		serve_fail(serve, query, FRONTEND_OVERLOADS, DNS_EDE_OTHER, "overloaded");
+		break;
+	case UPSTREAM_UNREACHABLE:
+		serve_fail(serve, query, FRONTEND_UNREACHABLE, DNS_EDE_NO_REACHABLE_AUTHORITY,
+			   "no backend can be reached");
+		break;
+	case UPSTREAM_EXPIRED:
+		serve_fail(serve, query, FRONTEND_EXPIRED, DNS_EDE_NETWORK_ERROR,
+			   "backend did not answer in time");
+		break;
+	default:
+		serve_fail(serve, query, FRONTEND_UNREACHABLE, DNS_EDE_NETWORK_ERROR,
+			   "backend failed");
+		break;
+	}
+}
+
+static void serve_refuse(struct serve *serve, struct query *query)
+{
+	size_t size = serve_write_error(serve, &query->dns, DNS_RCODE_REFUSED,
+					DNS_EDE_NOT_AUTHORITATIVE, NULL, serve->reply);
+	serve_send(serve, query, serve->reply, size);
 }
 
 void serve_finish(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
 		  size_t size, const struct cache_origin *origin)
 {
 	struct serve *serve = ctx;
-	(void)origin; /* for the cache */
-	switch (result) {
-	case UPSTREAM_ANSWERED:
+	/* A backend that cannot answer either is as good as none. */
+	bool answered = result == UPSTREAM_ANSWERED;
+	bool failed =
+		answered ? (reply[3] & 0xf) == DNS_RCODE_SERVFAIL : result != UPSTREAM_NO_ROUTE;
+	if (!query->transport) {
+		if (answered && !failed)
+			serve_keep(serve, query, reply, size, origin);
+		query_pool_put(&serve->pool, query);
+		return;
+	}
+	if (failed && serve_send_stale(serve, query))
+		return;
+	if (answered) {
+		serve_keep(serve, query, reply, size, origin);
 		serve_send(serve, query, reply, size);
-		break;
-	case UPSTREAM_NO_ROUTE:
-		serve_error(serve, query, DNS_RCODE_REFUSED, DNS_EDE_NOT_AUTHORITATIVE, NULL);
-		break;
-	case UPSTREAM_OVERLOADED:
-		metrics_add(serve->shard, FRONTEND_OVERLOADS, 1);
-		serve_error(serve, query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "overloaded");
-		break;
-	case UPSTREAM_UNREACHABLE:
-		metrics_add(serve->shard, FRONTEND_UNREACHABLE, 1);
-		serve_error(serve, query, DNS_RCODE_SERVFAIL, DNS_EDE_NO_REACHABLE_AUTHORITY,
-			    "no backend can be reached");
-		break;
-	case UPSTREAM_FAILED:
-		metrics_add(serve->shard, FRONTEND_UNREACHABLE, 1);
-		serve_error(serve, query, DNS_RCODE_SERVFAIL, DNS_EDE_NETWORK_ERROR,
-			    "backend failed");
-		break;
-	case UPSTREAM_EXPIRED:
-		metrics_add(serve->shard, FRONTEND_EXPIRED, 1);
-		serve_error(serve, query, DNS_RCODE_SERVFAIL, DNS_EDE_NETWORK_ERROR,
-			    "backend did not answer in time");
-		break;
+	} else if (failed) {
+		serve_finish_failed(serve, query, result);
+	} else {
+		serve_refuse(serve, query);
 	}
 }
 

@@ -1,10 +1,18 @@
 /*
  * What becomes of a query, from its arrival to its reply.
  *
- * A transport hands in a message (serve_take), says where the reply goes, and calls serve_query.
- * What is malformed, unsupported or not ours is answered in place; the rest goes to the route's
- * backends (upstream.h) and comes back through serve_finish. An answer cache belongs between the
- * two: looked up before upstream_submit, filled in serve_finish.
+ * A transport hands in a message and a buffer (serve_take). What needs no backend - malformed or
+ * unsupported, not ours, in the answer cache - is answered in that buffer at once: no query object,
+ * no copy of the message, no clock, no system call. For the rest the transport gets a query, says
+ * where its reply goes, and calls serve_query; it goes to the route's backends (upstream.h), comes
+ * back through serve_finish, and leaves by the transport's `send`.
+ *
+ * When no backend answers in time, a stale answer does, if the cache has one (RFC 8767). An answer
+ * of the cache that is asked for again and again and about to expire is asked for anew meanwhile:
+ * a query without a transport, whose reply only the cache gets.
+ *
+ * Queries of another class than IN are REFUSED, CHAOS's version.bind, hostname.bind and id.server
+ * (RFC 4892) among them: what runs here is for the admin pages to tell, not for strangers.
  *
  * One `struct serve` per worker, used by its thread alone. Nothing here allocates, locks or, unless
  * `log.queries` asks for it, logs.
@@ -13,32 +21,60 @@
 #define GODWIT_FRONTEND_SERVE_H
 
 #include "dns/protocol.h"
+#include "frontend/cache.h"
 #include "frontend/config.h"
 #include "frontend/metrics.h"
 #include "frontend/query.h"
 #include "frontend/query_log.h"
 #include "frontend/upstream.h"
 
+/* Room for a reply that serve_take makes. */
+#define SERVE_REPLY_MAX CACHE_REPLY_MAX
+
 struct serve {
 	const struct frontend_config *config;
 	struct metrics_shard *shard;
 	struct upstream *upstream;
+	struct cache *cache;     /* NULL: none */
+	const struct plan *plan; /* its routes and their ids */
+	unsigned int plan_number;
 	struct query_pool pool;
 	struct query_log log;
-	uint8_t error[DNS_UDP_PAYLOAD_MIN]; /* where replies made in place are written */
+	uint64_t replied;               /* at once, since serve_observe */
+	uint8_t reply[SERVE_REPLY_MAX]; /* where replies to queries are made */
 };
 
-/* `config`, `shard` and `upstream` are borrowed. 0, or -1 when memory is short. */
+/* All are borrowed; `cache` may be NULL. 0, or -1 when memory is short. */
 int serve_init(struct serve *serve, const struct frontend_config *config,
-	       struct metrics_shard *shard, struct upstream *upstream);
+	       struct metrics_shard *shard, struct upstream *upstream, struct cache *cache);
 void serve_clear(struct serve *serve);
 
+/* Goes over to another plan, which is borrowed. Before any query, and before upstream_set_plan. */
+void serve_set_plan(struct serve *serve, const struct plan *plan);
+
+enum serve_outcome {
+	SERVE_DROPPED, /* no query, or no room for another; counted */
+	SERVE_REPLIED, /* at once: the reply is the caller's to send */
+	SERVE_PENDING, /* there is a query, to be given a path and to serve_query */
+};
+
+/* What serve_take gives back. */
+struct serve_reply {
+	uint8_t *octets; /* SERVE_REPLY_MAX; given by the caller */
+	size_t size;
+	struct query *query;
+};
+
 /*
- * Takes a message of `size` octets, received at `now_ns` (clock_now_ns), into a query of the pool.
- * NULL when it is no query or the pool is empty: dropped and counted.
+ * Takes a message of `size` octets, received at `now_ns` (clock_now_ns). `reply->octets` may be
+ * written to in any case. Hot path.
  */
-struct query *serve_take(struct serve *serve, const struct transport *transport,
-			 const uint8_t *message, size_t size, int64_t now_ns);
+enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
+			      const uint8_t *message, size_t size, int64_t now_ns,
+			      struct serve_reply *reply);
+
+/* The time it took to answer what was replied to at once since the last call: for a batch. */
+void serve_observe(struct serve *serve, int64_t received_ns);
 
 /*
  * Answers a query that serve_take gave and whose `path` the caller has filled in, now or later

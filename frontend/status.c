@@ -2,6 +2,7 @@
 #include "frontend/status.h"
 
 #include "common/metrics.h"
+#include "frontend/cache.h"
 
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -104,6 +105,14 @@ static void status_print_backends(struct evbuffer *out, const struct status_tabl
 		   "1 when a worker is connected to the address and it answers.", up);
 }
 
+static void status_print_cache(struct evbuffer *out, const struct cache *cache)
+{
+	metrics_print_gauge(out, "godwit_frontend_cache_size_bytes", "Memory of the answer cache.",
+			    (double)cache_size(cache));
+	metrics_print_gauge(out, "godwit_frontend_cache_entries",
+			    "Replies held in the answer cache.", (double)cache_count(cache));
+}
+
 void status_collect(void *ctx, struct evbuffer *out)
 {
 	struct status *status = ctx;
@@ -117,6 +126,8 @@ void status_collect(void *ctx, struct evbuffer *out)
 			    "Queries received and not answered yet.", (double)in_flight);
 	metrics_print_gauge(out, "godwit_frontend_tcp_connections", "TCP connections open.",
 			    (double)atomic_load(&status->tcp_open));
+	if (status->cache)
+		status_print_cache(out, status->cache);
 	status_print_backends(out, &table);
 	free(table.rows);
 }

@@ -16,6 +16,7 @@ struct evbuffer;
 struct status {
 	struct worker **workers;
 	size_t worker_count;
+	struct cache *cache; /* NULL: none */
 	_Atomic unsigned tcp_open;
 	_Atomic bool stopping;
 };

@@ -58,6 +58,7 @@ struct tcp_server {
 	LIST_HEAD(, tcp_listener) listeners;
 	struct tcp_connection_list connections;
 	struct event *idle_timer;
+	uint8_t reply[SERVE_REPLY_MAX]; /* where replies made at once are written */
 };
 
 /* --- connections ------------------------------------------------------------------------------ */
@@ -157,12 +158,34 @@ static void tcp_set_paused(struct tcp_connection *connection, bool paused)
 
 static const struct transport tcp_transport;
 
+static void tcp_write(struct tcp_connection *connection, const uint8_t *reply, size_t size)
+{
+	uint8_t prefix[TCP_LENGTH_SIZE];
+	dns_put16(prefix, (uint16_t)size);
+	if (bufferevent_write(connection->stream, prefix, sizeof(prefix)) != 0 ||
+	    bufferevent_write(connection->stream, reply, size) != 0) {
+		/* Out of memory: half a reply must not be followed by another one. */
+		log_warning_limited("TCP reply lost", "reason=%s", "out of memory");
+		connection->end_of_file = true;
+		bufferevent_disable(connection->stream, EV_READ);
+	}
+}
+
 static void tcp_take(struct tcp_connection *connection, const uint8_t *message, size_t size)
 {
 	struct serve *serve = connection->server->serve;
-	struct query *query = serve_take(serve, &tcp_transport, message, size, clock_now_ns());
-	if (!query)
+	struct serve_reply reply = {.octets = connection->server->reply};
+	int64_t now_ns = clock_now_ns();
+	enum serve_outcome outcome =
+		serve_take(serve, &tcp_transport, message, size, now_ns, &reply);
+	if (outcome == SERVE_REPLIED) {
+		tcp_note_progress(connection);
+		tcp_write(connection, reply.octets, reply.size);
+		serve_observe(serve, now_ns);
+	}
+	if (outcome != SERVE_PENDING)
 		return;
+	struct query *query = reply.query;
 	query->path.tcp.server = connection->server;
 	query->path.tcp.connection = connection;
 	LIST_INSERT_HEAD(&connection->queries, query, path.tcp.link);
@@ -247,16 +270,7 @@ static void tcp_send_reply(struct query *query, const uint8_t *reply, size_t siz
 	}
 	LIST_REMOVE(query, path.tcp.link);
 	connection->query_count--;
-	uint8_t prefix[TCP_LENGTH_SIZE];
-	dns_put16(prefix, (uint16_t)size);
-	if (bufferevent_write(connection->stream, prefix, sizeof(prefix)) != 0 ||
-	    bufferevent_write(connection->stream, reply, size) != 0) {
-		/* Out of memory: half a reply must not be followed by another one. */
-		log_warning_limited("TCP reply lost", "reason=%s", "out of memory");
-		connection->end_of_file = true;
-		bufferevent_disable(connection->stream, EV_READ);
-		return;
-	}
+	tcp_write(connection, reply, size);
 	/* Room for another query: go on with those that wait in the input. */
 	if (connection->paused && !connection->reading)
 		bufferevent_trigger(connection->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);

@@ -14,7 +14,7 @@
 /* Longest datagram that is read; what is longer is cut and answered FORMERR. */
 #define UDP_RECEIVE_MAX 4096
 /* Longest datagram that is sent: the highest limits.udp_payload. */
-#define UDP_SEND_MAX 4096
+#define UDP_SEND_MAX SERVE_REPLY_MAX
 /* Batches read in a row before other events have their turn. */
 #define UDP_BATCHES_PER_EVENT 4
 
@@ -122,16 +122,20 @@ static void udp_write_control(const struct udp_path *path, struct msghdr *header
 	header->msg_controllen = CMSG_SPACE(sizeof(from));
 }
 
-static void udp_send_reply(struct query *query, const uint8_t *reply, size_t size)
+/* The buffer that the next reply is to be written to. */
+static uint8_t *udp_next_reply(struct udp_server *server)
 {
-	const struct udp_path *path = &query->path.udp;
-	struct udp_server *server = path->socket->server;
-	struct udp_send *send = &server->send;
-	if (send->count == UDP_BATCH)
+	if (server->send.count == UDP_BATCH)
 		udp_flush(server);
+	return server->send.messages[server->send.count];
+}
+
+/* Lets the reply in that buffer leave with the others. */
+static void udp_gather_reply(struct udp_server *server, const struct udp_path *path, size_t size)
+{
+	struct udp_send *send = &server->send;
 	size_t at = send->count++;
 	bool v4 = path->client.any.sa_family == AF_INET;
-	memcpy(send->messages[at], reply, size);
 	memcpy(&send->clients[at], &path->client, sizeof(send->clients[at]));
 	send->fds[at] = path->socket->fd;
 	send->vectors[at] = (struct iovec){send->messages[at], size};
@@ -143,6 +147,13 @@ static void udp_send_reply(struct query *query, const uint8_t *reply, size_t siz
 		.msg_control = &send->controls[at],
 	};
 	udp_write_control(path, &send->headers[at].msg_hdr);
+}
+
+static void udp_send_reply(struct query *query, const uint8_t *reply, size_t size)
+{
+	struct udp_server *server = query->path.udp.socket->server;
+	memcpy(udp_next_reply(server), reply, size);
+	udp_gather_reply(server, &query->path.udp, size);
 }
 
 static void udp_format_client(const struct query *query, char *out, size_t size)
@@ -177,14 +188,21 @@ static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
 {
 	struct udp_server *server = socket->server;
 	struct udp_receive *receive = &server->receive;
-	struct query *query = serve_take(server->serve, &udp_transport, receive->messages[at],
-					 receive->headers[at].msg_len, now_ns);
-	if (!query)
+	struct serve_reply reply = {.octets = udp_next_reply(server)};
+	struct udp_path at_once;
+	enum serve_outcome outcome =
+		serve_take(server->serve, &udp_transport, receive->messages[at],
+			   receive->headers[at].msg_len, now_ns, &reply);
+	if (outcome == SERVE_DROPPED)
 		return;
-	query->path.udp.socket = socket;
-	memcpy(&query->path.udp.client, &receive->clients[at], sizeof(receive->clients[at]));
-	udp_read_control(&receive->headers[at].msg_hdr, &query->path.udp);
-	serve_query(server->serve, query);
+	struct udp_path *path = outcome == SERVE_REPLIED ? &at_once : &reply.query->path.udp;
+	path->socket = socket;
+	memcpy(&path->client, &receive->clients[at], sizeof(receive->clients[at]));
+	udp_read_control(&receive->headers[at].msg_hdr, path);
+	if (outcome == SERVE_REPLIED)
+		udp_gather_reply(server, path, reply.size);
+	else
+		serve_query(server->serve, reply.query);
 }
 
 static int udp_receive(struct udp_socket *socket)
@@ -207,6 +225,7 @@ static void udp_on_readable(evutil_socket_t fd, short what, void *ctx)
 		int64_t now_ns = clock_now_ns();
 		for (int i = 0; i < count; i++)
 			udp_take(socket, (size_t)i, now_ns);
+		serve_observe(socket->server->serve, now_ns);
 		if (count < UDP_BATCH)
 			break; /* drained, or an error of one earlier reply (ICMP): gone once read
 				*/

@@ -60,6 +60,7 @@ static void worker_post(struct worker *worker, enum worker_request request)
 static void worker_take_plan(struct worker *worker)
 {
 	pthread_mutex_lock(&worker->lock);
+	serve_set_plan(&worker->serve, worker->next_plan);
 	worker->plan_result = upstream_set_plan(worker->upstream, worker->next_plan);
 	worker->next_plan = NULL;
 	pthread_cond_signal(&worker->plan_taken);
@@ -162,6 +163,7 @@ static int worker_open_parts(struct worker *worker)
 	const struct worker_options *options = &worker->options;
 	const struct upstream_options upstream_options = {
 		.query_timeout_ms = options->config->limits.query_timeout_ms,
+		.coherence = options->coherence,
 		.talkative = options->index == 0,
 	};
 	const struct upstream_handler handler = {
@@ -181,8 +183,8 @@ static int worker_open_parts(struct worker *worker)
 		return -1;
 	worker->upstream =
 		upstream_create(worker->base, &upstream_options, &handler, worker->shard);
-	if (!worker->upstream ||
-	    serve_init(&worker->serve, options->config, worker->shard, worker->upstream) != 0)
+	if (!worker->upstream || serve_init(&worker->serve, options->config, worker->shard,
+					    worker->upstream, options->cache) != 0)
 		return -1;
 	worker->udp = udp_create(worker->base, &worker->serve);
 	worker->tcp = tcp_create(worker->base, &worker->serve, options->tcp_open);
@@ -213,6 +215,7 @@ struct worker *worker_create(const struct worker_options *options, char *error, 
 int worker_start(struct worker *worker, const struct plan *plan)
 {
 	char name[16];
+	serve_set_plan(&worker->serve, plan);
 	if (upstream_set_plan(worker->upstream, plan) != 0)
 		return -1;
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)

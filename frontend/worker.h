@@ -28,6 +28,8 @@ struct worker_options {
 	unsigned int index;                   /* 0 is the one that logs what all of them meet */
 	const struct frontend_config *config; /* borrowed */
 	struct metrics *metrics;              /* borrowed */
+	struct cache *cache;                  /* of all workers; borrowed; NULL: none */
+	struct coherence *coherence;          /* borrowed; NULL: no cache */
 	_Atomic unsigned *tcp_open;           /* TCP connections of all workers; borrowed */
 };
 
