@@ -1,10 +1,6 @@
 /*
- * Unary coredns.dns.DnsService/Query calls on gRPC's C core, brought to a libevent loop.
- *
- * A `struct channel_queue` belongs to one worker: a gRPC completion queue and one thread that waits
- * on it. The thread does nothing but pass what completes to the worker's loop, on a lock-free list
- * that the loop takes whole, woken through an eventfd only when the list was empty: under load one
- * wake-up brings many replies. All functions here, and all callbacks, run on the loop's thread.
+ * A connection to one backend address on gRPC's C core, and unary coredns.dns.DnsService/Query
+ * calls on it. For streams see channel_stream.h.
  *
  * A `struct channel` is one connection to one address. gRPC connects and reconnects by itself
  * (100 ms to 2 s between attempts); the `state` callback tells how it goes.
@@ -14,19 +10,23 @@
  *
  * The channels use gRPC's minimal stack, which saves a fifth of the instructions of a call and
  * leaves out retries and deadline timers, so that the caller keeps time and cancels.
+ *
+ * All functions here, and all callbacks, run on the thread of the queue's loop.
  */
 #ifndef GODWIT_FRONTEND_CHANNEL_H
 #define GODWIT_FRONTEND_CHANNEL_H
 
+#include "frontend/channel_queue.h"
+
 #include <grpc/grpc.h>
-#include <stdatomic.h>
+#include <grpc/support/time.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct channel;
-struct channel_queue;
-struct event_base;
+
+enum channel_method { CHANNEL_QUERY, CHANNEL_EXCHANGE, CHANNEL_WATCH, CHANNEL_METHODS };
 
 enum channel_state {
 	CHANNEL_PENDING, /* connecting, or about to */
@@ -34,19 +34,9 @@ enum channel_state {
 	CHANNEL_BROKEN, /* the last attempt failed; the next follows by itself */
 };
 
-/*
- * What the completion-queue thread passes on. It gets it through gRPC, whose ordering is its own
- * affair; `lent` says in C's memory model that what the loop wrote before is seen there.
- */
-struct channel_event {
-	struct channel_event *next;
-	_Atomic bool lent;
-	struct channel_call *call; /* NULL: `channel` has changed its state */
-	struct channel *channel;
-};
-
 struct channel_call {
-	struct channel_event event;
+	struct channel_event event; /* first */
+	struct channel *channel;
 	grpc_call *call;
 	grpc_byte_buffer *request;
 	grpc_byte_buffer *response;
@@ -65,34 +55,28 @@ struct channel_result {
 
 struct channel_handler {
 	void *ctx;
-	/* A call has ended, by a reply, a failure or channel_call_cancel. It is the caller's again.
+	/*
+	 * A call has ended, by a reply, a failure or channel_call_cancel. It is the caller's again.
+	 * NULL for who makes no unary calls.
 	 */
 	void (*done)(void *ctx, struct channel_call *call, const struct channel_result *result);
 	void (*state)(void *ctx, void *owner, enum channel_state state);
-	/* All that had completed has been handed over: a good time to send replies. */
-	void (*flush)(void *ctx);
 };
-
-/* Starts the queue's thread. gRPC must be initialised. NULL when memory or threads are short. */
-struct channel_queue *channel_queue_create(struct event_base *base,
-					   const struct channel_handler *handler);
-
-/*
- * Stops the thread and frees the queue. The loop must not be running, every channel must have been
- * closed and every call cancelled before; what completes from now on is forgotten: no callbacks.
- */
-void channel_queue_destroy(struct channel_queue *queue);
 
 /*
  * Opens a channel to a gRPC target that needs no resolving ("ipv4:192.0.2.1:8053") and starts to
- * connect. `authority` is the HTTP/2 authority to send, "host:port". `owner` is passed to `state`.
- * NULL when memory is short.
+ * connect. `authority` is the HTTP/2 authority to send, "host:port". `handler` is copied,
+ * `owner` is passed to `state`. NULL when memory is short.
  */
 struct channel *channel_open(struct channel_queue *queue, const char *target, const char *authority,
-			     void *owner);
+			     const struct channel_handler *handler, void *owner);
 
 /* Closes it. Calls in flight go on to their end; no `state` callback comes any more. */
 void channel_close(struct channel *channel);
+
+/* For who makes calls of its own: an empty call on the channel's queue. */
+grpc_call *channel_create_call(struct channel *channel, enum channel_method method,
+			       gpr_timespec deadline);
 
 /* Prepares the memory of a call that is to be used again and again, and takes it down. */
 void channel_call_init(struct channel_call *call);
