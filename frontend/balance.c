@@ -1,9 +1,10 @@
 /* Choice among replicas and the state of trust in each. */
 #include "frontend/balance.h"
 
-void balance_peer_init(struct balance_peer *peer)
+void balance_peer_init(struct balance_peer *peer, unsigned int cap)
 {
 	*peer = (struct balance_peer){
+		.cap = cap,
 		.connection = BALANCE_CONNECTION_PENDING,
 		.backoff = {.min_ms = BALANCE_PROBE_MIN_MS, .max_ms = BALANCE_PROBE_MAX_MS},
 	};
@@ -20,7 +21,7 @@ static int balance_tier(const struct balance_peer *peer)
 }
 
 int balance_choose(const struct balance_peer *const *peers, size_t count,
-		   const struct balance_peer *avoid, unsigned int cap, uint32_t random)
+		   const struct balance_peer *avoid, uint32_t random)
 {
 	int best = BALANCE_NONE;
 	int best_tier = 3;
@@ -33,7 +34,7 @@ int balance_choose(const struct balance_peer *const *peers, size_t count,
 		int tier = peer == avoid ? -1 : balance_tier(peer);
 		if (tier < 0)
 			continue;
-		if (peer->in_flight >= cap) {
+		if (peer->in_flight >= peer->cap) {
 			if (best == BALANCE_NONE)
 				best = BALANCE_FULL;
 			continue;

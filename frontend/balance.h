@@ -40,6 +40,7 @@ struct balance_peer {
 	enum balance_connection connection;
 	enum balance_trust trust;
 	unsigned int in_flight;
+	unsigned int cap;       /* calls it may have in flight */
 	unsigned int failures;  /* in a row */
 	bool probing;           /* a probe is in flight */
 	int64_t probe_at_ms;    /* when the next probe is due, while not trusted */
@@ -49,16 +50,23 @@ struct balance_peer {
 #define BALANCE_NONE (-1) /* no replica is worth asking */
 #define BALANCE_FULL (-2) /* there are such replicas, but each has its fill of calls */
 
-void balance_peer_init(struct balance_peer *peer);
+void balance_peer_init(struct balance_peer *peer, unsigned int cap);
 
 /*
  * Picks one of `count` peers: the most trustworthy kind that is there (connected and trusted, then
  * still connecting, then suspect), in it the one with the fewest calls in flight, among equals the
- * one that `random` names. Peers with `cap` calls in flight are passed over; so is `avoid` (may be
- * NULL). Returns an index, BALANCE_NONE or BALANCE_FULL. Hot path.
+ * one that `random` names. Peers with their cap of calls in flight are passed over; so is `avoid`
+ * (may be NULL). Returns an index, BALANCE_NONE or BALANCE_FULL. Hot path.
  */
 int balance_choose(const struct balance_peer *const *peers, size_t count,
-		   const struct balance_peer *avoid, unsigned int cap, uint32_t random);
+		   const struct balance_peer *avoid, uint32_t random);
+
+/* True when nothing speaks against asking `peer` without looking for a better one. Hot path. */
+static inline bool balance_is_good(const struct balance_peer *peer)
+{
+	return peer->connection == BALANCE_CONNECTION_READY && peer->trust == BALANCE_TRUSTED &&
+	       peer->in_flight < peer->cap;
+}
 
 /* A call or a probe was answered properly. */
 void balance_note_success(struct balance_peer *peer);

@@ -9,7 +9,9 @@
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
 #include "frontend/plan.h"
+#include "frontend/sources.h"
 #include "frontend/status.h"
+#include "frontend/watcher.h"
 #include "frontend/worker.h"
 
 #include <stdio.h>
@@ -21,7 +23,8 @@
 struct frontend {
 	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
 	struct metrics *metrics;
-	struct coherence *coherence; /* NULL: no cache */
+	struct coherence *coherence; /* NULL, and the next one: no cache */
+	struct sources *sources;
 	struct plan *plan;
 	struct status status; /* has the workers and the cache */
 	struct admin *admin;
@@ -31,8 +34,26 @@ struct frontend {
 static void frontend_on_addresses(void *ctx)
 {
 	struct frontend *frontend = ctx;
+	if (frontend->status.watcher)
+		watcher_refresh(frontend->status.watcher);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_refresh(frontend->status.workers[i]);
+}
+
+/* Makes what keeps the cache's answers good: the watcher, and what it shares with the workers. */
+static int frontend_create_watcher(struct frontend *frontend)
+{
+	frontend->coherence = coherence_create();
+	frontend->sources = sources_create();
+	if (!frontend->coherence || !frontend->sources)
+		return -1;
+	const struct watcher_options options = {
+		.coherence = frontend->coherence,
+		.sources = frontend->sources,
+		.metrics = frontend->metrics,
+	};
+	frontend->status.watcher = watcher_create(&options);
+	return frontend->status.watcher ? 0 : -1;
 }
 
 /* Makes the cache, unless the configuration wants none. */
@@ -41,14 +62,14 @@ static int frontend_create_cache(struct frontend *frontend, char *error, size_t 
 	const struct frontend_config *config = frontend->config;
 	if (config->cache_size_mb == 0)
 		return 0;
-	frontend->coherence = coherence_create();
+	int watched = frontend_create_watcher(frontend);
 	const struct cache_options options = {
 		.size = (size_t)config->cache_size_mb << 20,
 		.udp_payload = config->limits.udp_payload,
 		.stale_s = config->cache_serve_stale_s,
 		.coherence = frontend->coherence,
 	};
-	if (frontend->coherence)
+	if (watched == 0)
 		frontend->status.cache = cache_create(&options);
 	if (frontend->status.cache)
 		return 0;
@@ -73,6 +94,7 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 			.metrics = frontend->metrics,
 			.cache = status->cache,
 			.coherence = frontend->coherence,
+			.sources = frontend->sources,
 			.tcp_open = &status->tcp_open,
 		};
 		status->workers[i] = worker_create(&options, error, error_size);
@@ -89,6 +111,8 @@ static int frontend_start_workers(struct frontend *frontend, char *error, size_t
 	frontend->plan = plan_create(frontend->config, frontend_on_addresses, frontend);
 	if (!frontend->plan)
 		return -1;
+	if (frontend->status.watcher)
+		watcher_set_plan(frontend->status.watcher, frontend->plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		if (worker_start(frontend->status.workers[i], frontend->plan) != 0)
 			return -1;
@@ -149,6 +173,8 @@ static void frontend_change_plan(struct frontend *frontend, const struct fronten
 	resolver_inherit(plan->resolver, frontend->plan->resolver);
 	resolver_wait(plan->resolver, FRONTEND_RESOLVE_MS);
 	int result = 0;
+	if (frontend->status.watcher)
+		watcher_set_plan(frontend->status.watcher, plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		result |= worker_set_plan(frontend->status.workers[i], plan);
 	struct plan *old = frontend->plan;
@@ -194,8 +220,10 @@ void frontend_destroy(struct frontend *frontend)
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_destroy(frontend->status.workers[i]);
 	free(frontend->status.workers);
+	watcher_destroy(frontend->status.watcher);
 	plan_destroy(frontend->plan);
 	cache_destroy(frontend->status.cache);
+	sources_destroy(frontend->sources);
 	coherence_destroy(frontend->coherence);
 	metrics_destroy(frontend->metrics);
 	frontend_config_free(frontend->config);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "dns/name.h"
 #include "dns/protocol.h"
+#include "frontend/sources.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,19 +24,44 @@ static void replica_write_probe(struct replica *replica, const uint8_t *zone)
 	dns_query_parse(probe, replica->probe_size, &replica->probe_query);
 }
 
-struct replica *replica_create(struct channel_queue *queue, const struct plan_address *address,
-			       const char *authority, const uint8_t *zone)
+/* The channel, and a stream that waits for it to be connected. */
+static int replica_open(struct replica *replica, const struct replica_options *options,
+			const char *authority)
+{
+	const char *target = replica->address.target;
+	replica->channel =
+		channel_open(options->queue, target, authority, &options->calls, replica);
+	if (!replica->channel)
+		return -1;
+	replica->sources = options->sources;
+	if (replica->sources)
+		replica->source = sources_hold(replica->sources, target);
+	const struct stream_options stream = {
+		.base = options->base,
+		.channel = replica->channel,
+		.coherence = options->coherence,
+		.source = replica->source,
+		.shard = options->shard,
+		.handler = options->streams,
+		.owner = replica,
+	};
+	replica->stream = stream_create(&stream);
+	return replica->stream ? 0 : -1;
+}
+
+struct replica *replica_create(const struct replica_options *options,
+			       const struct plan_address *address, const char *authority,
+			       const uint8_t *zone)
 {
 	struct replica *replica = calloc(1, sizeof(*replica));
 	if (!replica)
 		return NULL;
-	balance_peer_init(&replica->peer);
+	balance_peer_init(&replica->peer, REPLICA_CALLS_MAX);
 	replica->address = *address;
 	atomic_store_explicit(&replica->figures.trusted, true, memory_order_relaxed);
 	replica_write_probe(replica, zone);
-	replica->channel = channel_open(queue, address->target, authority, replica);
-	if (!replica->channel) {
-		free(replica);
+	if (replica_open(replica, options, authority) != 0) {
+		replica_destroy(replica);
 		return NULL;
 	}
 	return replica;
@@ -45,8 +71,16 @@ void replica_destroy(struct replica *replica)
 {
 	if (!replica)
 		return;
+	stream_destroy(replica->stream);
 	channel_close(replica->channel);
+	if (replica->sources)
+		sources_release(replica->sources, replica->source);
 	free(replica);
+}
+
+void replica_note_stream(struct replica *replica, bool open)
+{
+	replica->peer.cap = open ? WINDOW_QUESTIONS : REPLICA_CALLS_MAX;
 }
 
 static void replica_count(_Atomic uint64_t *counter)
@@ -131,6 +165,7 @@ void replica_note_connection(struct replica *replica, enum channel_state state)
 	replica_publish_trust(replica);
 	atomic_store_explicit(&replica->figures.connected, state == CHANNEL_READY,
 			      memory_order_relaxed);
+	stream_note_connection(replica->stream, state == CHANNEL_READY);
 	if (state == CHANNEL_READY)
 		replica_log(replica, LOG_LEVEL_INFO, "backend connected", "connection established");
 	else if (before == BALANCE_CONNECTION_READY)

@@ -1,5 +1,6 @@
 /*
- * One replica of a backend: a channel to one address, what is known about it, and its figures.
+ * One replica of a backend: a channel to one address, a stream on it if the replica has such, what
+ * is known about it, and its figures.
  *
  * Replicas belong to a worker's upstream (upstream.h) and are used by its thread; the figures are
  * atomics that the admin thread reads.
@@ -11,13 +12,17 @@
 #include "frontend/balance.h"
 #include "frontend/channel.h"
 #include "frontend/plan.h"
+#include "frontend/stream.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
-/* Calls in flight to one replica, from one worker. gRPC's C core suffers beyond a few hundred. */
+/*
+ * Calls in flight to one replica, from one worker. gRPC's C core suffers beyond a few hundred; a
+ * stream takes WINDOW_QUESTIONS.
+ */
 #define REPLICA_CALLS_MAX 128
 
 /* Octets of a probe: header, name, type and class. */
@@ -40,6 +45,9 @@ struct replica {
 	bool retired;   /* no longer in the plan: freed when its last call has come back */
 	bool talkative; /* log at info what else is debug: one worker speaks for all */
 	struct channel *channel;
+	struct stream *stream;
+	struct sources *sources; /* where `source` is held; NULL: there is no cache */
+	uint32_t source;         /* its number for the cache; 0: none */
 	struct plan_address address;
 	struct replica_figures figures;
 	uint8_t probe[REPLICA_PROBE_MAX]; /* a query for the route's SOA record */
@@ -47,14 +55,29 @@ struct replica {
 	struct dns_query probe_query; /* leads into `probe` */
 };
 
+/* What the replicas of a worker have in common; all borrowed. */
+struct replica_options {
+	struct event_base *base;
+	struct channel_queue *queue;
+	struct channel_handler calls;
+	struct stream_handler streams;     /* `state` is called with the replica as owner */
+	const struct coherence *coherence; /* NULL, and the next one: no cache */
+	struct sources *sources;
+	struct metrics_shard *shard;
+};
+
 /*
- * Makes a replica and starts to connect. `zone` is the apex that probes ask for. NULL when memory
- * is short.
+ * Makes a replica and starts to connect. `authority` is its name as configured, `zone` the apex
+ * that probes ask for. NULL when memory is short.
  */
-struct replica *replica_create(struct channel_queue *queue, const struct plan_address *address,
-			       const char *authority, const uint8_t *zone);
+struct replica *replica_create(const struct replica_options *options,
+			       const struct plan_address *address, const char *authority,
+			       const uint8_t *zone);
 /* Closes the channel and frees; no call may be in flight. */
 void replica_destroy(struct replica *replica);
+
+/* How many calls it can take now: the stream has opened, or is open no more. */
+void replica_note_stream(struct replica *replica, bool open);
 
 /* Bookkeeping around each call or probe: `calls` counts both. */
 void replica_begin_call(struct replica *replica);

@@ -2,6 +2,7 @@
 #include "frontend/status.h"
 
 #include "common/metrics.h"
+#include "frontend/watcher.h"
 #include "frontend/cache.h"
 
 #include <event2/buffer.h>
@@ -128,6 +129,10 @@ void status_collect(void *ctx, struct evbuffer *out)
 			    (double)atomic_load(&status->tcp_open));
 	if (status->cache)
 		status_print_cache(out, status->cache);
+	if (status->watcher)
+		metrics_print_gauge(out, "godwit_frontend_watches",
+				    "Backend addresses that tell their changes.",
+				    watcher_count(status->watcher));
 	status_print_backends(out, &table);
 	free(table.rows);
 }

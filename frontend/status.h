@@ -16,7 +16,8 @@ struct evbuffer;
 struct status {
 	struct worker **workers;
 	size_t worker_count;
-	struct cache *cache; /* NULL: none */
+	struct cache *cache;     /* NULL: none */
+	struct watcher *watcher; /* the same */
 	_Atomic unsigned tcp_open;
 	_Atomic bool stopping;
 };

@@ -10,6 +10,7 @@
 #include "frontend/upstream_set.h"
 
 #include <event2/event.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,8 +67,36 @@ static void upstream_put_attempt(struct upstream *upstream, struct attempt *atte
 	upstream->free = attempt;
 }
 
+/* Asks the replica's stream, whose turn to send is at the end of this pass of the loop. */
+static bool upstream_ask_stream(struct upstream *upstream, struct replica *replica,
+				struct attempt *attempt, const struct query *query)
+{
+	if (!stream_ask(replica->stream, &attempt->question, query->message, query->dns.size))
+		return false;
+	if (!upstream->kicked) {
+		upstream->kicked = true;
+		event_active(upstream->kick, EV_TIMEOUT, 0);
+	}
+	return true;
+}
+
+void upstream_on_kick(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct upstream *upstream = ctx;
+	struct replica *replica;
+	upstream->kicked = false;
+	upstream->pass++;
+	TAILQ_FOREACH(replica, &upstream->replicas, link)
+	stream_flush(replica->stream);
+	TAILQ_FOREACH(replica, &upstream->retired, link)
+	stream_flush(replica->stream);
+}
+
 /*
- * Starts a call at `replica`: for `query`, or with NULL a probe. False when it cannot be started.
+ * Asks `replica`: for `query`, or with NULL a probe, which is always a unary call. False when it
+ * cannot be started.
  */
 static bool upstream_start_attempt(struct upstream *upstream, struct replica *replica,
 				   struct query *query, int64_t deadline_ms, int64_t now_ms)
@@ -78,8 +107,9 @@ static bool upstream_start_attempt(struct upstream *upstream, struct replica *re
 	struct attempt *attempt = upstream_take_attempt(upstream);
 	if (!attempt)
 		return false;
-	if (channel_call_start(replica->channel, &attempt->call, message, size,
-			       (int)(end_ms - now_ms)) != 0) {
+	attempt->streamed = query && upstream_ask_stream(upstream, replica, attempt, query);
+	if (!attempt->streamed && channel_call_start(replica->channel, &attempt->call, message,
+						     size, (int)(end_ms - now_ms)) != 0) {
 		upstream_put_attempt(upstream, attempt);
 		return false;
 	}
@@ -127,7 +157,20 @@ static int upstream_choose(struct upstream *upstream, const struct upstream_rout
 			   uint64_t avoid)
 {
 	return balance_choose(route->peers, route->count, upstream_avoided(route, avoid),
-			      REPLICA_CALLS_MAX, upstream_random(upstream));
+			      upstream_random(upstream));
+}
+
+/* The replica for a new query: the one chosen before in this pass, as long as it is good. */
+static int upstream_choose_for_pass(struct upstream *upstream, struct upstream_route *route)
+{
+	if (route->choice_pass == upstream->pass && balance_is_good(route->peers[route->choice]))
+		return (int)route->choice;
+	int choice = upstream_choose(upstream, route, 0);
+	if (choice >= 0 && stream_is_open(route->replicas[choice]->stream)) {
+		route->choice = (size_t)choice;
+		route->choice_pass = upstream->pass;
+	}
+	return choice;
 }
 
 static void upstream_finish(struct upstream *upstream, struct query *query,
@@ -162,7 +205,8 @@ static void upstream_call(struct upstream *upstream, struct replica *replica, st
 static bool upstream_dispatch(struct upstream *upstream, struct upstream_route *route,
 			      struct query *query, int64_t now_ms)
 {
-	int choice = upstream_choose(upstream, route, query->avoid);
+	int choice = query->avoid ? upstream_choose(upstream, route, query->avoid)
+				  : upstream_choose_for_pass(upstream, route);
 	/* A connection that broke is worth a second call to the same replica, a timeout is not. */
 	if (choice == BALANCE_NONE && query->avoid && !query->timed_out)
 		choice = upstream_choose(upstream, route, 0);
@@ -295,13 +339,14 @@ static void upstream_finish_probe(struct upstream *upstream, struct replica *rep
 }
 
 static void upstream_finish_call(struct upstream *upstream, struct replica *replica,
-				 struct query *query, const struct channel_result *result)
+				 struct query *query, const struct channel_result *result,
+				 const struct cache_origin *origin)
 {
 	if (result->status == GRPC_STATUS_OK &&
 	    dns_reply_matches(&query->dns, result->reply, result->size)) {
 		replica_note_success(replica);
 		upstream->handler.done(upstream->handler.ctx, query, UPSTREAM_ANSWERED,
-				       result->reply, result->size, NULL);
+				       result->reply, result->size, origin);
 		return;
 	}
 	int64_t now_ms = clock_now_ms();
@@ -310,10 +355,11 @@ static void upstream_finish_call(struct upstream *upstream, struct replica *repl
 	upstream_retry(upstream, replica, query, now_ms);
 }
 
-void upstream_on_done(void *ctx, struct channel_call *call, const struct channel_result *result)
+/* An attempt has come back from its replica. */
+static void upstream_end_attempt(struct upstream *upstream, struct attempt *attempt,
+				 const struct channel_result *result,
+				 const struct cache_origin *origin)
 {
-	struct upstream *upstream = ctx;
-	struct attempt *attempt = (struct attempt *)call;
 	struct replica *replica = attempt->replica;
 	struct query *query = attempt->query;
 	bool given_up = attempt->given_up;
@@ -325,33 +371,77 @@ void upstream_on_done(void *ctx, struct channel_call *call, const struct channel
 	if (probe)
 		upstream_finish_probe(upstream, replica, result);
 	else if (!given_up)
-		upstream_finish_call(upstream, replica, query, result);
-	if (replica->retired && replica->peer.in_flight == 0)
-		upstream_free_retired(upstream, replica);
+		upstream_finish_call(upstream, replica, query, result, origin);
+}
+
+void upstream_on_done(void *ctx, struct channel_call *call, const struct channel_result *result)
+{
+	static const struct cache_origin no_source;
+	struct upstream *upstream = ctx;
+	struct attempt *attempt = (struct attempt *)call;
+	/*
+	 * Unary answers do not tell what they rest on. They may be kept by their TTL when they come
+	 * from a replica that never tells, but not while one's stream is out for a moment.
+	 */
+	const struct cache_origin *origin =
+		stream_is_absent(attempt->replica->stream) ? &no_source : NULL;
+	upstream_end_attempt(upstream, attempt, result, origin);
+}
+
+static struct attempt *upstream_attempt_of(struct stream_question *question)
+{
+	return (struct attempt *)((char *)question - offsetof(struct attempt, question));
+}
+
+void upstream_on_answer(void *ctx, struct stream_question *question,
+			const struct channel_result *result, const struct cache_origin *origin)
+{
+	struct upstream *upstream = ctx;
+	struct attempt *attempt = upstream_attempt_of(question);
+	struct query *query = attempt->query;
+	if (result->status != GRPC_STATUS_UNIMPLEMENTED) {
+		upstream_end_attempt(upstream, attempt, result, origin);
+		return;
+	}
+	/* It has no streams, and we asked before it could say so: that was no attempt. */
+	TAILQ_REMOVE(&upstream->attempts, attempt, link);
+	replica_end_call(attempt->replica);
+	upstream_put_attempt(upstream, attempt);
+	query->attempt--;
+	upstream_resubmit(upstream, query);
 }
 
 void upstream_on_flush(void *ctx)
 {
 	struct upstream *upstream = ctx;
 	upstream_serve_waiting(upstream);
+	upstream_free_retired(upstream);
 	upstream->handler.flush(upstream->handler.flush_ctx);
 }
 
 /* --- the timer -------------------------------------------------------------------------------- */
 
-/* Ends an attempt at its deadline. The call itself comes back later, cancelled. */
+/* Ends an attempt at its deadline. A call itself comes back later, cancelled. */
 static void upstream_abandon_attempt(struct upstream *upstream, struct attempt *attempt,
 				     int64_t now_ms)
 {
 	struct query *query = attempt->query;
-	attempt->given_up = true;
-	attempt->query = NULL;
-	channel_call_cancel(&attempt->call);
-	if (attempt->probe)
-		return; /* the cancelled probe counts as failed when it comes back */
+	struct replica *replica = attempt->replica;
+	if (attempt->streamed) {
+		struct stream_question *question = &attempt->question;
+		stream_forget(replica->stream, question);
+		upstream_put_attempt(upstream, attempt);
+		replica_end_call(replica);
+	} else {
+		attempt->given_up = true;
+		attempt->query = NULL;
+		channel_call_cancel(&attempt->call);
+		if (attempt->probe)
+			return; /* the cancelled probe counts as failed when it comes back */
+	}
 	query->timed_out = true;
-	replica_note_failure(attempt->replica, "no answer in time", now_ms);
-	upstream_retry(upstream, attempt->replica, query, now_ms);
+	replica_note_failure(replica, "no answer in time", now_ms);
+	upstream_retry(upstream, replica, query, now_ms);
 }
 
 static void upstream_expire_attempt(struct upstream *upstream, struct attempt *attempt,
@@ -411,5 +501,6 @@ void upstream_on_timer(evutil_socket_t fd, short what, void *ctx)
 		upstream_arm(upstream, attempt->deadline_ms);
 	upstream_expire_waiting(upstream, now_ms);
 	upstream_probe_due(upstream, now_ms);
+	upstream_free_retired(upstream);
 	upstream->handler.flush(upstream->handler.flush_ctx);
 }

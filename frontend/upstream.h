@@ -2,11 +2,16 @@
  * A worker's way to the backends: which replica gets a query, when it is tried elsewhere, and what
  * happens when there are more queries than the backends can take.
  *
+ * A replica is asked through its stream (stream.h) when it has one, else by unary calls. What is
+ * submitted in one pass of the loop gathers and leaves together: the replica with the least in
+ * flight is chosen once for a pass and route.
+ *
  * A query is submitted once and comes back once, through `done`. In between it is either *called*
  * (an attempt is in flight at a replica) or *waiting* in its route's line because every usable
- * replica has REPLICA_CALLS_MAX calls in flight. Lines are first in, first out and bounded:
- * UPSTREAM_WAITING_MAX queries a worker; what comes beyond is UPSTREAM_OVERLOADED at once. So the
- * memory that overload can take is known, and gRPC never sees more calls than it can stand.
+ * replica has its fill in flight (REPLICA_CALLS_MAX calls, or a full stream). Lines are first in,
+ * first out and bounded: UPSTREAM_WAITING_MAX queries a worker; what comes beyond is
+ * UPSTREAM_OVERLOADED at once. So the memory that overload can take is known, and gRPC never sees
+ * more calls than it can stand.
  *
  * A query has its deadline and at most two attempts. The first one is given up after two fifths of
  * the query timeout if there is another replica to ask, so that the queries of a backend that hangs
@@ -59,7 +64,8 @@ struct upstream_handler {
 
 struct upstream_options {
 	int query_timeout_ms;
-	struct coherence *coherence; /* for the clock in cache_origin; borrowed; NULL: no cache */
+	const struct coherence *coherence; /* borrowed, like the next one; NULL: no cache */
+	struct sources *sources;           /* the numbers of replicas for it */
 	bool talkative; /* log at info what happens to replicas: one worker speaks for all */
 };
 

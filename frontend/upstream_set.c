@@ -21,6 +21,12 @@ static void upstream_on_state(void *ctx, void *owner, enum channel_state state)
 		resolver_hurry(upstream->plan->resolver, replica->backend);
 }
 
+static void upstream_on_stream(void *ctx, void *owner, bool open)
+{
+	(void)ctx;
+	replica_note_stream(owner, open);
+}
+
 struct upstream *upstream_create(struct event_base *base, const struct upstream_options *options,
 				 const struct upstream_handler *handler,
 				 struct metrics_shard *shard)
@@ -37,18 +43,25 @@ struct upstream *upstream_create(struct event_base *base, const struct upstream_
 	TAILQ_INIT(&upstream->replicas);
 	TAILQ_INIT(&upstream->retired);
 	pthread_mutex_init(&upstream->lock, NULL);
-	const struct channel_handler callbacks = {
-		.ctx = upstream,
-		.done = upstream_on_done,
-		.state = upstream_on_state,
-		.flush = upstream_on_flush,
-	};
+	upstream->pass = 1;
 	upstream->timer = evtimer_new(base, upstream_on_timer, upstream);
-	upstream->queue = channel_queue_create(base, &callbacks);
-	if (!upstream->timer || !upstream->queue) {
+	upstream->kick = event_new(base, -1, 0, upstream_on_kick, upstream);
+	upstream->queue = channel_queue_create(base, upstream_on_flush, upstream);
+	if (!upstream->timer || !upstream->kick || !upstream->queue) {
 		upstream_destroy(upstream);
 		return NULL;
 	}
+	upstream->replica_options = (struct replica_options){
+		.base = base,
+		.queue = upstream->queue,
+		.calls = {.ctx = upstream, .done = upstream_on_done, .state = upstream_on_state},
+		.streams = {.ctx = upstream,
+			    .done = upstream_on_answer,
+			    .state = upstream_on_stream},
+		.coherence = options->coherence,
+		.sources = options->sources,
+		.shard = shard,
+	};
 	return upstream;
 }
 
@@ -76,7 +89,8 @@ void upstream_destroy(struct upstream *upstream)
 		return;
 	struct attempt *attempt;
 	TAILQ_FOREACH(attempt, &upstream->attempts, link)
-	channel_call_cancel(&attempt->call);
+	if (!attempt->streamed)
+		channel_call_cancel(&attempt->call);
 	upstream_free_replicas(&upstream->replicas);
 	upstream_free_replicas(&upstream->retired);
 	channel_queue_destroy(upstream->queue);
@@ -88,6 +102,8 @@ void upstream_destroy(struct upstream *upstream)
 	upstream_free_routes(upstream->routes, upstream->route_count);
 	if (upstream->timer)
 		event_free(upstream->timer);
+	if (upstream->kick)
+		event_free(upstream->kick);
 	pthread_mutex_destroy(&upstream->lock);
 	free(upstream);
 }
@@ -109,7 +125,7 @@ static struct replica *upstream_want_replica(struct upstream *upstream,
 {
 	struct replica *replica = upstream_find_replica(upstream, address->target);
 	if (!replica) {
-		replica = replica_create(upstream->queue, address,
+		replica = replica_create(&upstream->replica_options, address,
 					 upstream->plan->backends[backend].text, route->zone);
 		if (!replica)
 			return NULL;
@@ -146,6 +162,7 @@ static int upstream_fill_route(struct upstream *upstream, struct upstream_route 
 {
 	struct plan_address addresses[RESOLVER_ADDRESSES_MAX];
 	route->count = 0;
+	route->choice_pass = 0;
 	for (size_t i = 0; i < route->plan->backend_count; i++) {
 		size_t backend = route->plan->backends[i];
 		size_t count = plan_read_addresses(upstream->plan, backend, addresses);
@@ -159,10 +176,16 @@ static int upstream_fill_route(struct upstream *upstream, struct upstream_route 
 	return 0;
 }
 
-void upstream_free_retired(struct upstream *upstream, struct replica *replica)
+void upstream_free_retired(struct upstream *upstream)
 {
-	TAILQ_REMOVE(&upstream->retired, replica, link);
-	replica_destroy(replica);
+	struct replica *next;
+	for (struct replica *replica = TAILQ_FIRST(&upstream->retired); replica; replica = next) {
+		next = TAILQ_NEXT(replica, link);
+		if (replica->peer.in_flight > 0)
+			continue;
+		TAILQ_REMOVE(&upstream->retired, replica, link);
+		replica_destroy(replica);
+	}
 }
 
 /* Takes replicas out that nobody wants; those with calls in flight linger until these are back. */
@@ -176,9 +199,8 @@ static void upstream_retire_unwanted(struct upstream *upstream)
 		replica->retired = true;
 		TAILQ_REMOVE(&upstream->replicas, replica, link);
 		TAILQ_INSERT_TAIL(&upstream->retired, replica, link);
-		if (replica->peer.in_flight == 0)
-			upstream_free_retired(upstream, replica);
 	}
+	upstream_free_retired(upstream);
 }
 
 /* upstream_refresh with the lock held. */

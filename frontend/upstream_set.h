@@ -7,9 +7,11 @@
 #include <event2/util.h>
 #include <pthread.h>
 
-/* One call in flight. */
+/* One question to a replica in flight: a unary call, or on its stream. */
 struct attempt {
 	struct channel_call call; /* first: a call is its attempt */
+	struct stream_question question;
+	bool streamed; /* it is the question that is in flight, not the call */
 	TAILQ_ENTRY(attempt) link;
 	struct attempt *next_free;
 	struct attempt *next_known; /* all that were ever made, for the end */
@@ -29,6 +31,8 @@ struct upstream_route {
 	struct replica **replicas;
 	const struct balance_peer **peers; /* those of `replicas`, for balance_choose */
 	size_t count;
+	size_t choice;               /* of the replica asked in this pass of the loop */
+	uint64_t choice_pass;        /* the pass it was chosen in */
 	struct waiting_list waiting; /* by deadline */
 };
 
@@ -37,7 +41,11 @@ struct upstream {
 	struct upstream_handler handler;
 	struct metrics_shard *shard;
 	struct channel_queue *queue;
+	struct replica_options replica_options;
 	struct event *timer;
+	struct event *kick; /* the end of a pass of the loop in which streams were asked */
+	bool kicked;
+	uint64_t pass;    /* of the loop, as far as streams were asked in it */
 	int64_t armed_ms; /* when the timer fires; INT64_MAX: not armed */
 	uint32_t random;
 	uint64_t last_id;
@@ -56,12 +64,16 @@ struct upstream {
 
 /* upstream.c: callbacks of the queue and the timer. */
 void upstream_on_done(void *ctx, struct channel_call *call, const struct channel_result *result);
+void upstream_on_answer(void *ctx, struct stream_question *question,
+			const struct channel_result *result, const struct cache_origin *origin);
 void upstream_on_flush(void *ctx);
+void upstream_on_kick(evutil_socket_t fd, short what, void *ctx);
 void upstream_on_timer(evutil_socket_t fd, short what, void *ctx);
 /* Routes a query that was waiting when the plan changed. */
 void upstream_resubmit(struct upstream *upstream, struct query *query);
 
 /* upstream_set.c */
-void upstream_free_retired(struct upstream *upstream, struct replica *replica);
+/* Frees retired replicas that have nothing in flight any more. Not from a stream's callback. */
+void upstream_free_retired(struct upstream *upstream);
 
 #endif

@@ -164,6 +164,7 @@ static int worker_open_parts(struct worker *worker)
 	const struct upstream_options upstream_options = {
 		.query_timeout_ms = options->config->limits.query_timeout_ms,
 		.coherence = options->coherence,
+		.sources = options->sources,
 		.talkative = options->index == 0,
 	};
 	const struct upstream_handler handler = {

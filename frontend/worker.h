@@ -30,6 +30,7 @@ struct worker_options {
 	struct metrics *metrics;              /* borrowed */
 	struct cache *cache;                  /* of all workers; borrowed; NULL: none */
 	struct coherence *coherence;          /* borrowed; NULL: no cache */
+	struct sources *sources;              /* the same */
 	_Atomic unsigned *tcp_open;           /* TCP connections of all workers; borrowed */
 };
 

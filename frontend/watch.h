@@ -1,0 +1,43 @@
+/*
+ * One backend address being watched: a channel, the Watch stream on it, and what it says, told to
+ * coherence.h. Belongs to the watcher (watcher.h) and its thread.
+ */
+#ifndef GODWIT_FRONTEND_WATCH_H
+#define GODWIT_FRONTEND_WATCH_H
+
+#include "frontend/plan.h"
+
+#include <event2/util.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+struct channel_queue;
+struct channel_stream;
+struct coherence;
+struct event;
+struct event_base;
+struct metrics_shard;
+struct sources;
+struct watch;
+
+/* What all watches have in common; borrowed. */
+struct watch_options {
+	struct event_base *base;
+	struct channel_queue *queue;
+	struct coherence *coherence;
+	struct sources *sources;
+	struct metrics_shard *shard;
+	_Atomic unsigned int *count; /* of those that tell changes */
+};
+
+/* Starts to connect. `authority` as channel_open has it. NULL when memory is short. */
+struct watch *watch_create(const struct watch_options *options, const struct plan_address *address,
+			   const char *authority);
+void watch_destroy(struct watch *watch);
+
+/* The gRPC target of its address. */
+const char *watch_target(const struct watch *watch);
+
+#endif
