@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 
 /* So many replies stored in a set, and all its counts of hits go down by one. */
-#define SET_DECAY_STORES 64
+#define SET_DECAY_STORES 32
 
 int cache_sets_init(struct cache_sets *sets, size_t size, size_t slot_size)
 {
