@@ -11,7 +11,7 @@ static const struct balance_peer *pointers[COUNT];
 static void set_up(void)
 {
 	for (int i = 0; i < COUNT; i++) {
-		balance_peer_init(&peers[i]);
+		balance_peer_init(&peers[i], CAP);
 		balance_note_connection(&peers[i], BALANCE_CONNECTION_READY);
 		pointers[i] = &peers[i];
 	}
@@ -19,7 +19,7 @@ static void set_up(void)
 
 static int choose(const struct balance_peer *avoid, uint32_t random)
 {
-	return balance_choose(pointers, COUNT, avoid, CAP, random);
+	return balance_choose(pointers, COUNT, avoid, random);
 }
 
 static void fail(struct balance_peer *peer, int times)
@@ -79,7 +79,7 @@ static void test_full_is_told_from_none(void)
 	peers[1].in_flight--;
 	CU_ASSERT_EQUAL(choose(NULL, 0), 1);
 	CU_ASSERT_EQUAL(choose(&peers[1], 0), BALANCE_FULL);
-	CU_ASSERT_EQUAL(balance_choose(NULL, 0, NULL, CAP, 5), BALANCE_NONE);
+	CU_ASSERT_EQUAL(balance_choose(NULL, 0, NULL, 5), BALANCE_NONE);
 }
 
 static void test_avoided_is_not_chosen(void)
