@@ -12,9 +12,13 @@ all if it is 0:
     error-1-        ends the call with an error         garbage-1-      answers with no DNS message
     wrongid-1-      answers with another ID             wrongname-1-    answers another question
     empty-1-        answers with no octets at all       big-0-100       answers with 100 A records
-    huge-1-         answers with 1 MB
+    huge-1-         answers with 1 MB                   servfail-0-     answers SERVFAIL
+    ttl-0-5         answers with a TTL of 5 s; the data counts how often the name was asked for:
+                    198.51.100.1, 198.51.100.2 ...
+    nx-0-5          answers NXDOMAIN with a SOA record of TTL 60 and MINIMUM 5
 """
 
+import collections
 import concurrent.futures
 import re
 import signal
@@ -24,6 +28,7 @@ import time
 
 import dns.flags
 import dns.message
+import dns.rcode
 import dns.rrset
 import grpc
 
@@ -57,12 +62,31 @@ class Service:
     def __init__(self, number):
         self.number = number
         self.kept = {}
+        self.asked = collections.Counter()
 
     def mode_of(self, query):
         found = MODE.match(query.question[0].name.labels[0].decode().lower())
         if not found or int(found[2]) not in (0, self.number):
             return "plain", 0
         return found[1], int(found[3] or 0)
+
+    def counted(self, query, ttl):
+        """A reply whose data says how many there were of it."""
+        name = query.question[0].name
+        self.asked[name] += 1
+        reply = dns.message.make_response(query)
+        reply.flags |= dns.flags.AA
+        reply.answer.append(
+            dns.rrset.from_text(name, ttl, "IN", "A", f"198.51.100.{self.asked[name]}"))
+        return reply.to_wire()
+
+    def failure(self, query, code, minimum=None):
+        reply = dns.message.make_response(query)
+        reply.set_rcode(code)
+        if minimum is not None:
+            reply.authority.append(dns.rrset.from_text(
+                "example.", 60, "IN", "SOA", f"ns. mail. 1 2 3 4 {minimum}"))
+        return reply.to_wire()
 
     def answer(self, query, count=1):
         """A reply with `count` A records. Long ones are slow to make, and so are kept."""
@@ -96,6 +120,12 @@ class Service:
             return b""
         if mode == "delay":
             time.sleep(argument / 1000)
+        if mode == "ttl":
+            return self.counted(query, argument)
+        if mode == "servfail":
+            return self.failure(query, dns.rcode.SERVFAIL)
+        if mode == "nx":
+            return self.failure(query, dns.rcode.NXDOMAIN, argument)
         reply = self.answer(query, argument if mode == "big" else 1)
         if mode == "wrongid":
             reply = bytes([reply[0] ^ 0xff]) + reply[1:]

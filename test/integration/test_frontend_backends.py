@@ -31,6 +31,12 @@ def start_foreign():
 
 
 @pytest.fixture
+def start_frontend(start_frontend):
+    """Without a cache: each answer shows who gave it."""
+    return lambda backends, **config: start_frontend(backends, **{"cache": {"size_mb": 0}, **config})
+
+
+@pytest.fixture
 def pair(start_foreign):
     return start_foreign(1), start_foreign(2)
 

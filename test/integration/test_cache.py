@@ -1,0 +1,200 @@
+"""The answer cache in front of a foreign backend, over the wire: TTLs counted down, negative answers,
+failures, refreshing, serving stale, flushing. What Godwit's own backends make of it is in
+test_coherence.py."""
+
+import socket
+import time
+
+import dns.edns
+import dns.flags
+import dns.message
+import pytest
+
+from foreign_backend import ForeignBackend
+from godwit import SANITIZED, answers, ask, free_address, rcode, split_address, wait_until
+
+
+@pytest.fixture
+def foreign():
+    backend = ForeignBackend(free_address(), 1)
+    yield backend
+    backend.kill()
+
+
+def is_cached(frontend, name):
+    """Asks twice; true when the second answer was the cache's."""
+    ask(frontend, name)
+    before = counters(frontend)["hits"]
+    ask(frontend, name)
+    return counters(frontend)["hits"] > before
+
+
+@pytest.fixture
+def start_cache(foreign, start_frontend):
+    """A front end of one worker, which knows already that its backend tells no changes."""
+    def start(backends=None, **config):
+        frontend = start_frontend(backends or [foreign.address], workers=1, **config).wait_ready()
+        wait_until(lambda: is_cached(frontend, "warm.example."))
+        return frontend
+    return start
+
+
+def counters(frontend):
+    names = ("hits", "misses", "invalid", "stale", "fills", "evictions", "refreshes")
+    samples = frontend.metrics()
+    return {name: samples[f"godwit_frontend_cache_{name}_total"] for name in names}
+
+
+def extended_errors(reply):
+    return [option.code for option in reply.options if isinstance(option, dns.edns.EDEOption)]
+
+
+def test_second_answer_comes_from_the_cache(start_cache):
+    frontend = start_cache()
+    before = counters(frontend)
+    for _ in range(5):
+        assert answers(ask(frontend, "ttl-0-100.example.")) == ["198.51.100.1"]
+    after = counters(frontend)
+    assert after["hits"] - before["hits"] == 4 and after["fills"] - before["fills"] == 1
+    assert frontend.metric("godwit_frontend_cache_entries") == 2
+    assert 60e6 < frontend.metric("godwit_frontend_cache_size_bytes") < 68e6
+    assert frontend.metric("godwit_frontend_queries_in_flight") == 0
+
+
+def test_hit_is_made_for_its_client(start_cache):
+    frontend = start_cache()
+    name = "ttl-0-100.example."
+    ask(frontend, name, use_edns=0)
+    for tcp in (False, True):
+        for asked in (name, "tTl-0-100.ExAmPlE."):
+            for options in ({}, {"use_edns": 0, "payload": 1232}):
+                reply = ask(frontend, asked, tcp=tcp, **options)
+                assert answers(reply) == ["198.51.100.1"]
+                assert reply.question[0].name.to_text() == asked
+                assert reply.flags & dns.flags.RD and reply.flags & dns.flags.AA
+                assert reply.edns == (0 if options else -1)
+                assert not options or reply.payload == 1232
+    query = dns.message.make_query(name, "A", flags=0)
+    wire = query.to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(5)
+        client.connect(split_address(frontend.address))
+        client.send(wire)
+        assert not dns.message.from_wire(client.recv(4096)).flags & dns.flags.RD
+
+
+def test_long_hit_is_cut_to_what_the_client_takes(start_cache):
+    frontend = start_cache()
+    name = "big-0-100.example."
+    assert len(answers(ask(frontend, name, tcp=True))) == 100
+    before = counters(frontend)["hits"]
+    assert len(answers(ask(frontend, name, tcp=True))) == 100
+    assert ask(frontend, name).flags & dns.flags.TC
+    assert counters(frontend)["hits"] == before + 2
+
+
+def test_ttl_is_counted_down(start_cache):
+    frontend = start_cache()
+    name = "ttl-0-4.example."
+    begun = time.monotonic()
+    seen = []
+    while time.monotonic() - begun < 2.5:
+        reply = ask(frontend, name)
+        assert answers(reply) == ["198.51.100.1"]
+        age = time.monotonic() - begun
+        assert age - 1.5 <= 4 - reply.answer[0].ttl <= age
+        seen.append(reply.answer[0].ttl)
+        time.sleep(0.05)
+    assert seen == sorted(seen, reverse=True) and len(set(seen)) >= 3
+    # One who does not ask again and again: no refreshing.
+    name = "ttl-0-1.other.example."
+    assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    time.sleep(1.05)
+    assert answers(ask(frontend, name)) == ["198.51.100.2"]
+
+
+def test_negative_answers_and_failures(start_cache):
+    frontend = start_cache()
+    before = counters(frontend)
+    assert rcode(ask(frontend, "nx-0-1.example.")) == "NXDOMAIN"
+    assert rcode(ask(frontend, "nx-0-1.example.")) == "NXDOMAIN"
+    assert rcode(ask(frontend, "servfail-0-.example.")) == "SERVFAIL"
+    assert rcode(ask(frontend, "servfail-0-.example.")) == "SERVFAIL"
+    assert counters(frontend)["hits"] - before["hits"] == 2
+    time.sleep(1.05)
+    assert rcode(ask(frontend, "nx-0-1.example.")) == "NXDOMAIN"
+    assert rcode(ask(frontend, "servfail-0-.example.")) == "SERVFAIL"
+    assert counters(frontend)["hits"] - before["hits"] == 2
+
+
+def test_hot_answers_are_refreshed_before_they_expire(start_cache):
+    frontend = start_cache()
+    name = "ttl-0-2.example."
+    misses = counters(frontend)["misses"]
+    deadline = time.monotonic() + 7
+    while answers(ask(frontend, name)) != ["198.51.100.4"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    # The first one only had to wait for the backend.
+    assert counters(frontend)["misses"] == misses + 1
+    assert counters(frontend)["refreshes"] == 3
+
+
+def test_stale_answers_when_no_backend_is_there(foreign, start_cache):
+    frontend = start_cache(limits={"query_timeout_ms": 500})
+    name = "ttl-0-1.example."
+    assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    foreign.kill()
+    wait_until(lambda: ask(frontend, name) and counters(frontend)["stale"] > 0)
+    reply = ask(frontend, name, use_edns=0)
+    assert answers(reply) == ["198.51.100.1"] and reply.answer[0].ttl == 1
+    assert extended_errors(reply) == [3]
+    assert ask(frontend, name).edns == -1
+    assert "serving stale answers" in frontend.log()
+    # What was never asked for is not there.
+    reply = ask(frontend, "other.example.", use_edns=0)
+    assert rcode(reply) == "SERVFAIL" and extended_errors(reply) == [22]
+    foreign.start()
+    wait_until(lambda: answers(ask(frontend, name)) == ["198.51.100.1"]
+               and not extended_errors(ask(frontend, name, use_edns=0)))
+
+
+def test_stale_answers_when_the_backend_hangs(foreign, start_cache):
+    frontend = start_cache(limits={"query_timeout_ms": 300})
+    name = "ttl-0-1.example."
+    assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    time.sleep(1.05)
+    foreign.freeze()
+    try:
+        begun = time.monotonic()
+        reply = ask(frontend, name, use_edns=0)
+        assert answers(reply) == ["198.51.100.1"] and extended_errors(reply) == [3]
+        assert SANITIZED or time.monotonic() - begun < 1
+    finally:
+        foreign.thaw()
+
+
+def test_stale_answers_end(foreign, start_cache):
+    frontend = start_cache(cache={"serve_stale_s": 1})
+    name = "ttl-0-1.example."
+    assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    foreign.kill()
+    wait_until(lambda: rcode(ask(frontend, name)) == "SERVFAIL", 5)
+    assert counters(frontend)["stale"] > 0
+
+
+def test_cache_can_be_off(foreign, start_frontend):
+    frontend = start_frontend([foreign.address], cache={"size_mb": 0}).wait_ready()
+    for i in range(1, 4):
+        assert answers(ask(frontend, "ttl-0-100.example.")) == [f"198.51.100.{i}"]
+    assert counters(frontend)["misses"] == 0
+    assert "godwit_frontend_cache_entries" not in frontend.metrics()
+
+
+@pytest.mark.parametrize("queries", ["all", "errors"])
+def test_hits_are_logged_when_queries_are(start_cache, queries):
+    frontend = start_cache(log={"queries": queries})
+    for _ in range(2):
+        assert answers(ask(frontend, "ttl-0-100.example.")) == ["198.51.100.1"]
+    lines = [line for line in frontend.log().splitlines() if "name=ttl-0-100.example." in line]
+    assert len(lines) == (2 if queries == "all" else 0)
