@@ -461,8 +461,9 @@ def test_more_than_a_stream_takes_is_bounded(start_fake, before):
     fake = start_fake()
     frontend = before(fake, limits={"query_timeout_ms": 3000})
     fake.exchange = never
-    found = burst(frontend, 4000)
-    assert set(found.values()) == {"SERVFAIL"}
+    found = list(burst(frontend, 4000).values())
+    # At the deadline the stream is given up; who has time left then is asked for call by call.
+    assert found.count("SERVFAIL") >= 4000 - 2048 and found.count("SERVFAIL") > 3000
     assert frontend.metric('godwit_frontend_unanswered_total{cause="overload"}') >= 4000 - 2048
 
 
