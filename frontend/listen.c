@@ -59,16 +59,33 @@ failed:;
 	return -1;
 }
 
+bool listen_is_wildcard(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} bound = {0};
+	socklen_t size = sizeof(bound);
+	if (getsockname(fd, &bound.any, &size) != 0)
+		return true; /* the slower way is always right */
+	if (bound.any.sa_family == AF_INET)
+		return bound.v4.sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&bound.v6.sin6_addr);
+}
+
 static int listen_set_udp_options(int fd, int family)
 {
+	/* A socket with an address of its own need not be told of each datagram's. */
+	int wildcard = listen_is_wildcard(fd);
 	/* Best effort: a smaller buffer serves as well until bursts come. */
 	listen_set(fd, SOL_SOCKET, SO_RCVBUF, LISTEN_UDP_BUFFER);
 	if (family == AF_INET) {
-		if (listen_set(fd, IPPROTO_IP, IP_PKTINFO, 1) != 0)
+		if (listen_set(fd, IPPROTO_IP, IP_PKTINFO, wildcard) != 0)
 			return -1;
 		return listen_set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT);
 	}
-	if (listen_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1) != 0)
+	if (listen_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, wildcard) != 0)
 		return -1;
 	return listen_set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
 }

@@ -4,13 +4,15 @@
 
 #include "frontend/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
- * Opens a bound, non-blocking UDP socket. It tells each packet's destination address (IP_PKTINFO,
- * IPV6_RECVPKTINFO), shares its port with the sockets of the other workers, and sends datagrams
- * without path MTU discovery, which a spoofed ICMP message could turn against replies (RFC 9715).
- * Returns the descriptor, or -1 with a line that names the address in `error`.
+ * Opens a bound, non-blocking UDP socket. Bound to a wildcard address, it tells each packet's
+ * destination address (IP_PKTINFO, IPV6_RECVPKTINFO). It shares its port with the sockets of the
+ * other workers, and sends datagrams without path MTU discovery, which a spoofed ICMP message could
+ * turn against replies (RFC 9715). Returns the descriptor, or -1 with a line that names the address
+ * in `error`.
  */
 int listen_open_udp(const struct address *address, char *error, size_t error_size);
 
@@ -23,5 +25,8 @@ int listen_open_tcp(const struct address *address, char *error, size_t error_siz
  * without a word. 0 or -1.
  */
 int listen_check_free(const struct frontend_config *config, char *error, size_t error_size);
+
+/* True when a socket is bound to 0.0.0.0 or [::], or cannot be asked. */
+bool listen_is_wildcard(int fd);
 
 #endif

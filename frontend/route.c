@@ -14,6 +14,7 @@ struct route_entry {
 
 struct route_table {
 	size_t count;
+	size_t longest; /* octets of the longest zone: no use to look for longer ones */
 	struct route_entry entries[];
 };
 
@@ -33,10 +34,13 @@ struct route_table *route_table_create(const uint8_t *const *zones, size_t count
 	if (!table)
 		return NULL;
 	table->count = count;
+	table->longest = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct route_entry *entry = &table->entries[i];
 		entry->size = dns_name_copy_lower(zones[i], entry->zone);
 		entry->index = (int)i;
+		if (entry->size > table->longest)
+			table->longest = entry->size;
 	}
 	qsort(table->entries, count, sizeof(table->entries[0]), route_compare);
 	return table;
@@ -69,6 +73,11 @@ static int route_find_exact(const struct route_table *table, const uint8_t *name
 int route_find(const struct route_table *table, const uint8_t *name)
 {
 	uint8_t lower[DNS_NAME_MAX];
+	size_t left = dns_name_size(name);
+	while (left > table->longest && *name != 0) {
+		left -= *name + 1u;
+		name += *name + 1u;
+	}
 	size_t size = dns_name_copy_lower(name, lower);
 	size_t at = 0;
 	for (;;) {

@@ -3,6 +3,7 @@
 
 #include "common/address.h"
 #include "common/clock.h"
+#include "frontend/listen.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -53,6 +54,7 @@ struct udp_socket {
 	struct udp_server *server;
 	struct event *event;
 	int fd;
+	bool wildcard; /* bound to no address: each reply must be told where to leave from */
 };
 
 struct udp_server {
@@ -144,8 +146,10 @@ static void udp_gather_reply(struct udp_server *server, const struct udp_path *p
 		.msg_namelen = v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6),
 		.msg_iov = &send->vectors[at],
 		.msg_iovlen = 1,
-		.msg_control = &send->controls[at],
 	};
+	if (!path->socket->wildcard)
+		return;
+	send->headers[at].msg_hdr.msg_control = &send->controls[at];
 	udp_write_control(path, &send->headers[at].msg_hdr);
 }
 
@@ -198,7 +202,8 @@ static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
 	struct udp_path *path = outcome == SERVE_REPLIED ? &at_once : &reply.query->path.udp;
 	path->socket = socket;
 	memcpy(&path->client, &receive->clients[at], sizeof(receive->clients[at]));
-	udp_read_control(&receive->headers[at].msg_hdr, path);
+	if (socket->wildcard)
+		udp_read_control(&receive->headers[at].msg_hdr, path);
 	if (outcome == SERVE_REPLIED)
 		udp_gather_reply(server, path, reply.size);
 	else
@@ -208,9 +213,10 @@ static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
 static int udp_receive(struct udp_socket *socket)
 {
 	struct udp_receive *receive = &socket->server->receive;
+	size_t control_size = socket->wildcard ? sizeof(receive->controls[0]) : 0;
 	for (size_t i = 0; i < UDP_BATCH; i++) {
 		receive->headers[i].msg_hdr.msg_namelen = sizeof(receive->clients[i]);
-		receive->headers[i].msg_hdr.msg_controllen = sizeof(receive->controls[i]);
+		receive->headers[i].msg_hdr.msg_controllen = control_size;
 	}
 	return recvmmsg(socket->fd, receive->headers, UDP_BATCH, MSG_DONTWAIT, NULL);
 }
@@ -278,6 +284,7 @@ int udp_add_socket(struct udp_server *server, int fd)
 		goto failed;
 	socket->server = server;
 	socket->fd = fd;
+	socket->wildcard = listen_is_wildcard(fd);
 	socket->event = event_new(server->base, fd, EV_READ | EV_PERSIST, udp_on_readable, socket);
 	if (!socket->event || event_add(socket->event, NULL) != 0)
 		goto failed;
