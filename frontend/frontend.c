@@ -151,7 +151,10 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
 	frontend->admin = admin_start(config->admin, frontend->metrics, status_is_ready,
 				      &frontend->status, error, error_size);
-	if (!frontend->admin || frontend_start_workers(frontend, error, error_size) != 0)
+	if (!frontend->admin)
+		goto failed;
+	admin_set_action(frontend->admin, "/cache/flush", status_flush_cache, &frontend->status);
+	if (frontend_start_workers(frontend, error, error_size) != 0)
 		goto failed;
 	frontend_log_start(config);
 	return frontend;

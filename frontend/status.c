@@ -1,11 +1,14 @@
 /* Readiness and collected metrics. */
 #include "frontend/status.h"
 
+#include "common/log.h"
 #include "common/metrics.h"
-#include "frontend/watcher.h"
+#include "dns/name.h"
 #include "frontend/cache.h"
+#include "frontend/watcher.h"
 
 #include <event2/buffer.h>
+#include <event2/http.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +115,41 @@ static void status_print_cache(struct evbuffer *out, const struct cache *cache)
 			    (double)cache_size(cache));
 	metrics_print_gauge(out, "godwit_frontend_cache_entries",
 			    "Replies held in the answer cache.", (double)cache_count(cache));
+}
+
+/* The name in "name=www.example.com", as a wire name. False with a line in `reply` if it is none.
+ */
+static bool status_read_name(const char *query, uint8_t *name, char *reply, size_t reply_size)
+{
+	static const char key[] = "name=";
+	char *text = NULL;
+	if (strncmp(query, key, strlen(key)) == 0)
+		text = evhttp_uridecode(query + strlen(key), 1, NULL);
+	if (!text) {
+		snprintf(reply, reply_size, "not understood: give ?name=NAME, or nothing for all");
+		return false;
+	}
+	int size = dns_name_from_text(text, strlen(text), NULL, name);
+	if (size < 0)
+		snprintf(reply, reply_size, "%s: %s", text, dns_error_text(size));
+	free(text);
+	return size >= 0;
+}
+
+bool status_flush_cache(void *ctx, const char *query, char *reply, size_t reply_size)
+{
+	struct status *status = ctx;
+	uint8_t name[DNS_NAME_MAX];
+	if (!status->cache) {
+		snprintf(reply, reply_size, "there is no cache: cache.size_mb is 0");
+		return false;
+	}
+	if (query && !status_read_name(query, name, reply, reply_size))
+		return false;
+	size_t count = cache_flush(status->cache, query ? name : NULL);
+	log_info("cache flushed", "answers=%zu of=%s", count, query ? query : "all");
+	snprintf(reply, reply_size, "%zu answers forgotten", count);
+	return true;
 }
 
 void status_collect(void *ctx, struct evbuffer *out)

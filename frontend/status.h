@@ -28,6 +28,12 @@ struct status {
  */
 bool status_is_ready(void *ctx, char *reason, size_t reason_size);
 
+/*
+ * admin.h's admin_action_fn, ctx a struct status: POST /cache/flush forgets all cached answers,
+ * POST /cache/flush?name=www.example.com those for one name.
+ */
+bool status_flush_cache(void *ctx, const char *query, char *reply, size_t reply_size);
+
 /* A collector (metrics.h), ctx a struct status: gauges, and the figures of each backend address. */
 void status_collect(void *ctx, struct evbuffer *out);
 

@@ -4,6 +4,8 @@ test_coherence.py."""
 
 import socket
 import time
+import urllib.error
+import urllib.request
 
 import dns.edns
 import dns.flags
@@ -189,6 +191,34 @@ def test_cache_can_be_off(foreign, start_frontend):
         assert answers(ask(frontend, "ttl-0-100.example.")) == [f"198.51.100.{i}"]
     assert counters(frontend)["misses"] == 0
     assert "godwit_frontend_cache_entries" not in frontend.metrics()
+
+
+def flush(frontend, query=""):
+    """(status, text) of POST /cache/flush."""
+    request = urllib.request.Request(f"http://{frontend.admin}/cache/flush{query}", b"")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as reply:
+            return reply.status, reply.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_cache_can_be_flushed(start_cache):
+    frontend = start_cache()
+    first, second = "ttl-0-100.a.example.", "ttl-0-100.b.example."
+    for name in (first, second):
+        assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    assert flush(frontend, "?name=TTL-0-100.A.example") == (200, "1 answers forgotten\n")
+    assert answers(ask(frontend, first)) == ["198.51.100.2"]
+    assert answers(ask(frontend, second)) == ["198.51.100.1"]
+    assert flush(frontend)[0] == 200
+    assert frontend.metric("godwit_frontend_cache_entries") == 0
+    assert answers(ask(frontend, second)) == ["198.51.100.2"]
+    status, text = flush(frontend, "?name=a..b")
+    assert status == 409 and "a..b" in text
+    assert flush(frontend, "?all=1")[0] == 409
+    assert frontend.get("/cache/flush")[0] == 405
 
 
 @pytest.mark.parametrize("queries", ["all", "errors"])
