@@ -292,8 +292,8 @@ static bool cache_make_head(const struct cache *cache, const struct cache_key *k
 		.ttl_count = reply->ttl_count,
 		.key_count = (uint8_t)key->count,
 	};
-	/* A failure is nobody's data: it lives by its time, whoever it comes from. */
-	if (origin->source == 0 || cache_reply_is_failure(reply->flags))
+	/* SERVFAIL rests on nothing that changes would tell of, whoever it comes from. */
+	if (origin->source == 0 || (reply->flags & 0xf) == DNS_RCODE_SERVFAIL)
 		return reply->lifetime_s > 0;
 	if (origin->fact_count > CACHE_FACTS_MAX ||
 	    coherence_check(cache->options.coherence, origin->source, origin->asked, origin->facts,

@@ -41,7 +41,7 @@ struct cache_reply {
 bool cache_reply_read(struct cache_reply *out, const struct dns_query *query, const uint8_t *reply,
 		      size_t size);
 
-/* True for a response code that says nothing about names: a failure. */
+/* True for a response code but NOERROR and NXDOMAIN: it says nothing about names, a failure. */
 bool cache_reply_is_failure(uint16_t flags);
 
 /*

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 
+import dns.edns
 import dns.message
 import dns.rdatatype
 import pytest
@@ -267,8 +268,12 @@ def wait_known(frontends, subject):
 
 
 @pytest.fixture
-def frontends(coherent_store, start_backend, start_frontend):
-    backends = [start_backend(coherent_store).wait_ready() for _ in range(2)]
+def backends(coherent_store, start_backend):
+    return [start_backend(coherent_store).wait_ready() for _ in range(2)]
+
+
+@pytest.fixture
+def frontends(backends, start_frontend):
     started = [start_frontend(backends).wait_ready() for _ in range(2)]
     for frontend in started:
         wait_until(lambda f=frontend: ask(f, "ns1.example.com") and
@@ -336,6 +341,38 @@ def test_a_change_is_seen_at_once(coherent_store, frontends):
     times.sort()
     print(f"median {times[15] * 1000:.1f} ms, worst {times[-1] * 1000:.1f} ms")
     assert times[15] < BOUND_S / 4
+
+
+def extended_errors(reply):
+    return [option.code for option in reply.options if isinstance(option, dns.edns.EDEOption)]
+
+
+def test_a_backend_that_dies_leaves_no_gap(backends, frontends):
+    """Its answers are asked of the other one; when that has died too, they are served stale."""
+    names = ["plain.example.com", "target.example.com", "none.example.com"]
+
+    def all_answer(errors, ttl):
+        for frontend in frontends:
+            for name in names:
+                reply = ask(frontend, name, use_edns=0)
+                assert rcode(reply) == ("NXDOMAIN" if name.startswith("none") else "NOERROR")
+                if extended_errors(reply) != errors:
+                    return False
+                assert all(rrset.ttl == ttl for rrset in reply.answer + reply.authority)
+        return True
+
+    assert all_answer([], 3600)
+    backends[0].kill()
+    for _ in range(20):
+        assert all_answer([], 3600)
+    backends[1].kill()
+    wait_until(lambda: all_answer([3], 30))
+    for backend in backends:
+        backend.start().wait_ready()
+    wait_until(lambda: all_answer([], 3600))
+    for frontend in frontends:
+        assert frontend.metric("godwit_frontend_cache_stale_total") > 0
+        assert frontend.metric('godwit_frontend_replies_total{rcode="SERVFAIL"}') == 0
 
 
 def test_answers_stay_while_nothing_changes(frontends):

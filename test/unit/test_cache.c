@@ -401,6 +401,23 @@ static void test_coherent_answers_stay_until_a_fact_changes(void)
 	teardown(&f);
 }
 
+static void test_refusals_of_a_coherent_source_stay(void)
+{
+	struct fixture f;
+	setup(&f, 1 << 20);
+	ask(&f, "www.example.", DNS_TYPE_A, 0);
+	struct dns_writer writer = begin_reply(&f);
+	end_reply(&f, &writer, 0, DNS_RCODE_REFUSED);
+	const struct cache_origin origin = {.source = 1, .asked = coherence_now(f.coherence)};
+	CU_ASSERT_EQUAL(store_of(&f, &origin), CACHE_KEPT);
+	f.now_ms += 86400000;
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+	/* A zone that comes changes everything. */
+	coherence_change_everything(f.coherence, 1);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_OUTDATED);
+	teardown(&f);
+}
+
 static void test_an_answer_overtaken_by_a_change_is_not_kept(void)
 {
 	const uint64_t fact = 42;
@@ -634,6 +651,7 @@ int main(void)
 		{"one refresh of what is hot", test_one_refresh_of_what_is_hot},
 		{"coherent answers stay until a fact changes",
 		 test_coherent_answers_stay_until_a_fact_changes},
+		{"refusals of a coherent source stay", test_refusals_of_a_coherent_source_stay},
 		{"an answer overtaken by a change is not kept",
 		 test_an_answer_overtaken_by_a_change_is_not_kept},
 		{"expired answers are stale for a while",
