@@ -189,8 +189,10 @@ static void cache_age_records(const struct cache_found *found, int64_t now_ms, b
 	cache_slot_copy_out(found->slot, found->at.ttls, ttls, head->ttl_count * sizeof(ttls[0]));
 	if (!cache_slot_is_whole(found->slot, found->sequence))
 		return;
-	uint32_t age_s = stale ? 0 : (uint32_t)((now_ms - head->stored_ms) / 1000);
-	cache_reply_count_down(records, ttls, head->ttl_count, age_s,
+	/* Another worker may have stored it after this one read its clock. */
+	int64_t age_ms = now_ms > head->stored_ms ? now_ms - head->stored_ms : 0;
+	cache_reply_count_down(records, ttls, head->ttl_count,
+			       stale ? 0 : (uint32_t)(age_ms / 1000),
 			       stale ? CACHE_STALE_TTL_S : UINT32_MAX);
 }
 
