@@ -13,8 +13,10 @@
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
 #include <grpc/support/time.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -50,6 +52,9 @@
 
 /* After a cancel calls end by themselves: how long we give gRPC for it, in milliseconds. */
 #define CANCEL_GRACE_MS 1000
+
+/* How long we wait for gRPC's own threads at the very end, in seconds. */
+#define SHUTDOWN_WAIT_S 1
 
 struct service {
 	const struct mirror *mirror;
@@ -311,6 +316,30 @@ bool service_stop(struct service *service, int grace_ms)
 	return service->stopped;
 }
 
+static void *shut_grpc_down(void *ctx)
+{
+	(void)ctx;
+	grpc_shutdown();
+	return NULL;
+}
+
+/*
+ * Lets gRPC end its threads. Where a write had to wait for its peer lately, one of them polls for
+ * up to 10 s more, with nothing left to poll for; we are about to exit, and leave it at that.
+ */
+static void leave_grpc(void)
+{
+	struct timespec until;
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, shut_grpc_down, NULL) != 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SHUTDOWN_WAIT_S;
+	if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) != 0)
+		pthread_detach(thread);
+}
+
 void service_destroy(struct service *service)
 {
 	if (service == NULL)
@@ -331,5 +360,5 @@ void service_destroy(struct service *service)
 	watch_destroy(service->watch);
 	health_destroy(service->health);
 	gpr_free(service);
-	grpc_shutdown();
+	leave_grpc();
 }
