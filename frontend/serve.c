@@ -71,13 +71,14 @@ static void serve_refresh(struct serve *serve, const struct dns_query *dns, int6
 }
 
 /* Looks into the cache. Returns the size of the reply, 0 when there is none. */
-static size_t serve_look_up(struct serve *serve, const struct dns_query *dns, int64_t now_ns,
-			    uint8_t *out)
+static size_t serve_look_up(struct serve *serve, const struct dns_query *dns,
+			    const struct plan_route *route, int64_t now_ns, uint8_t *out)
 {
 	struct cache_key key;
 	size_t size = 0;
-	if (!serve->cache || !serve_make_key(serve, dns, &key))
+	if (!serve->cache)
 		return 0;
+	cache_key_init(&key, cache_seed(serve->cache), dns, route->id);
 	switch (cache_lookup(serve->cache, &key, dns, now_ns / 1000000, out, &size)) {
 	case CACHE_REFRESH:
 		serve_refresh(serve, dns, now_ns);
@@ -103,11 +104,16 @@ static size_t serve_answer(struct serve *serve, const struct transport *transpor
 {
 	size_t size;
 	int rcode = verdict;
-	if (verdict == DNS_RCODE_NOERROR) {
-		size = serve_look_up(serve, dns, now_ns, out);
+	const struct plan_route *route =
+		verdict == DNS_RCODE_NOERROR ? plan_find_route(serve->plan, dns->qname) : NULL;
+	if (route) {
+		size = serve_look_up(serve, dns, route, now_ns, out);
 		if (size == 0)
 			return 0;
 		rcode = out[3] & 0xf; /* extended ones are not kept */
+	} else if (verdict == DNS_RCODE_NOERROR) {
+		rcode = DNS_RCODE_REFUSED;
+		size = serve_write_error(serve, dns, rcode, DNS_EDE_NOT_AUTHORITATIVE, NULL, out);
 	} else {
 		size = serve_write_error(serve, dns, verdict, DNS_EDE_NONE, NULL, out);
 	}
@@ -259,6 +265,7 @@ static void serve_finish_failed(struct serve *serve, struct query *query,
 	}
 }
 
+/* Its route has gone since it was taken. */
 static void serve_refuse(struct serve *serve, struct query *query)
 {
 	size_t size = serve_write_error(serve, &query->dns, DNS_RCODE_REFUSED,
