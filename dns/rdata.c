@@ -257,6 +257,13 @@ static int rdata_from_name(unsigned int numbers, const char *text, const uint8_t
 	return (int)size + status;
 }
 
+/* Three digits, as they stand behind the backslash of \DDD. */
+static bool text_starts_decimal(const char *text)
+{
+	return isdigit((unsigned char)text[0]) && isdigit((unsigned char)text[1]) &&
+	       isdigit((unsigned char)text[2]);
+}
+
 /* The octets of the longest character-string (RFC 1035 section 5.1) in `text`, quoted or not. */
 static size_t text_longest_string(const char *text)
 {
@@ -271,7 +278,7 @@ static size_t text_longest_string(const char *text)
 			continue;
 		}
 		if (*p == '\\' && p[1] != '\0')
-			p += isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[2]) ? 3 : 1;
+			p += text_starts_decimal(p + 1) ? 3 : 1;
 		longest = ++length > longest ? length : longest;
 	}
 	return longest;

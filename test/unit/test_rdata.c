@@ -3,6 +3,7 @@
 #include "dns/rdata.h"
 #include "suite.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint8_t wire[DNS_RDATA_MAX];
@@ -145,6 +146,26 @@ static void test_long_strings_are_refused_with_advice(void)
 		       "a string longer than 255 octets: split it into several strings");
 }
 
+/* Each ends in the middle of something; none may be read past its end. */
+static void test_text_cut_short_is_refused(void)
+{
+	static const char *const cases[][2] = {
+		{"TXT", "\\"},         {"TXT", "\\1"},          {"TXT", "\\12"},  {"TXT", "\"a\\"},
+		{"TXT", "a\\25"},      {"CAA", "0 issue \\12"}, {"NS", "a\\1"},   {"NS", "a\\"},
+		{"SVCB", "1 . alpn="}, {"URI", "1 1 \"\\12"},   {"TXT", "\\999"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *exact = strdup(cases[i][1]); /* so that the sanitizer sees its end */
+		CU_ASSERT_FATAL(exact != NULL);
+		CU_ASSERT_TRUE(from_text(cases[i][0], exact) < 0);
+		if (reason[0] == '\0')
+			printf("no reason for %s %s\n", cases[i][0], exact);
+		CU_ASSERT_NOT_EQUAL(reason[0], '\0');
+		free(exact);
+	}
+}
+
 static void test_only_types_of_data_are_data(void)
 {
 	CU_ASSERT_EQUAL(dns_type_from_text("aaaa"), DNS_TYPE_AAAA);
@@ -193,6 +214,7 @@ int main(void)
 		{"relative names take the origin", test_relative_names_take_the_origin},
 		{"nonsense is refused with words", test_nonsense_is_refused_with_words},
 		{"long strings are refused with advice", test_long_strings_are_refused_with_advice},
+		{"text cut short is refused", test_text_cut_short_is_refused},
 		{"only types of data are data", test_only_types_of_data_are_data},
 		{"hostile octets are not data", test_hostile_octets_are_not_data},
 	};
