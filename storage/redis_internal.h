@@ -12,9 +12,11 @@
  *   redis_track.c     hearing of changes
  *   redis_follow.c    handing changes over
  *   redis_edit.c      what a change of RRsets does to a hash
- *   redis_write.c     transactions; redis_query.c godwitctl's reads
+ *   redis_write.c     transactions; redis_commit.c sending them
+ *   redis_query.c     godwitctl's reads; redis_init.c its check of rights
  *   redis_sentinel.c  finding the primary by its sentinels
  *   redis_cluster.c   finding all primaries of a cluster, and a key's
+ *   redis_oracle.c    noticing that the primaries are others
  *
  * A store has one node, or as many as a cluster has primaries. A node has two connections: `data`
  * for commands and `track`, once something is followed, for the server's word of what changed.
@@ -181,24 +183,38 @@ int redis_rrset_put(struct storage *storage, const char *apex, const char *owner
 int redis_rrset_delete(struct storage *storage, const char *apex, const char *owner,
 		       const char *type);
 
-/* --- redis_sentinel.c, redis_cluster.c ----------------------------------------------------------
+/* --- redis_sentinel.c, redis_cluster.c, redis_oracle.c ------------------------------------------
  */
 
 int redis_sentinel_open(struct redis_store *store);
+/* Connects the oracle to a sentinel; asks it; takes its answer. */
+int redis_sentinel_connect(struct redis_store *store, const struct redis_host *host);
+int redis_sentinel_ask(struct redis_store *store);
+/* STORAGE_RELOAD when it names another primary than before. */
+int redis_sentinel_take(struct redis_store *store, const redisReply *reply);
+
 int redis_cluster_open(struct redis_store *store);
 /*
- * Looks after who the primaries are: asks the oracle now and then, takes its answer. Waits for
- * nothing but a connection to another sentinel. STORAGE_UNAVAILABLE or STORAGE_RELOAD when they
- * are others.
+ * Takes CLUSTER SLOTS' answer; `asked` is the host that gave it. With `connect` unknown primaries
+ * become nodes; without, STORAGE_RELOAD when they are not the nodes that there are.
  */
-int redis_oracle_check(struct redis_store *store);
+int redis_cluster_take(struct redis_store *store, const redisReply *reply, const char *asked,
+		       bool connect);
+/* The slot of a key, below REDIS_SLOTS. */
+unsigned int redis_key_slot(const char *key, size_t size);
 /* The node of a key. */
 struct redis_node *redis_find_node(struct redis_store *store, const char *key, size_t size);
 /*
  * When `*reply` sends us to another node (MOVED, ASK), sends the command there and puts its answer
- * in place. `sizes` may be NULL when all words are C strings.
+ * in place; NULL when that fails. `sizes` may be NULL when all words are C strings.
  */
 int redis_redirect(struct redis_store *store, redisReply **reply, int count,
 		   const char *const *words, const size_t *sizes);
+
+/*
+ * Looks after who the primaries are. Waits for nothing but a new connection to the oracle.
+ * STORAGE_RELOAD when they are others.
+ */
+int redis_oracle_check(struct redis_store *store);
 
 #endif
