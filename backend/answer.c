@@ -102,9 +102,11 @@ static void answer_fail(struct answer *answer, const char *why)
 
 /* --- putting RRsets --------------------------------------------------------------------------- */
 
+/* Puts all records of an RRset, or none and DNS_ERROR_NO_SPACE. */
 static int put_rrset(struct answer *answer, enum dns_section section, const uint8_t *owner,
 		     const struct mirror_rrset *rrset, uint32_t ttl)
 {
+	const struct dns_writer_mark before = dns_writer_mark(&answer->writer);
 	const uint8_t *data = rrset->data;
 
 	for (uint16_t i = 0; i < rrset->count; i++) {
@@ -113,8 +115,10 @@ static int put_rrset(struct answer *answer, enum dns_section section, const uint
 		data += sizeof(size);
 		int status = dns_writer_put_record(&answer->writer, section, owner, rrset->type,
 						   ttl, data, size);
-		if (status < 0)
+		if (status < 0) {
+			dns_writer_rewind(&answer->writer, &before);
 			return status;
+		}
 		data += size;
 	}
 	return 0;
@@ -239,9 +243,15 @@ static enum outcome put_cname(struct answer *answer, const struct mirror_rrset *
 	return follow(answer, cname->data + sizeof(uint16_t));
 }
 
+/* True when the DNAME, met before, can only go on for ever: its target is below itself. */
+static bool dname_feeds_itself(const struct mirror_rrset *dname, const uint8_t *owner)
+{
+	return dns_name_is_within(dname->data + sizeof(uint16_t), owner);
+}
+
 /*
- * RFC 6672 section 3.1: the DNAME, a CNAME made from it, and on with the new name. A DNAME met a
- * second time ends the chain: it leads in circles, or deeper and deeper.
+ * RFC 6672 section 3.1: the DNAME, a CNAME made from it, and on with the new name. A chain may meet
+ * a DNAME again and still end well: the record is given once.
  */
 static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 {
@@ -252,12 +262,15 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 		answer_fail(answer, "the DNAME changed");
 		return OUTCOME_DONE;
 	}
-	if (dname_is_known(answer, walk->dname) || alias_is_known(answer) ||
+	bool known = dname_is_known(answer, walk->dname);
+	if ((known && dname_feeds_itself(dname, owner)) || alias_is_known(answer) ||
 	    answer->alias_count == CHAIN_MAX)
 		return OUTCOME_DONE;
-	answer->dnames[answer->dname_count++] = walk->dname;
-	if (!put_required(answer, DNS_SECTION_ANSWER, owner, dname, dname->ttl))
-		return OUTCOME_DONE;
+	if (!known) {
+		answer->dnames[answer->dname_count++] = walk->dname;
+		if (!put_required(answer, DNS_SECTION_ANSWER, owner, dname, dname->ttl))
+			return OUTCOME_DONE;
+	}
 
 	uint8_t *target = answer->targets[answer->alias_count];
 	int size = dns_name_replace_suffix(answer->name.wire, owner, dname->data + sizeof(uint16_t),
