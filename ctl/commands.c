@@ -138,7 +138,8 @@ void commands_print_help(void)
 		printf("\n      %s\n", commands[i].summary);
 	}
 	printf("\n"
-	       "  --store URL           the store: " STORE_URLS "; default $GODWIT_STORE\n"
+	       "  --store URL           the store; default $GODWIT_STORE:\n"
+	       "                        " STORE_URLS "\n"
 	       "  --password-file FILE  its password, where it has one; default "
 	       "$GODWIT_PASSWORD_FILE\n"
 	       "  --help                this text; after a command, more about it\n"
