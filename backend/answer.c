@@ -349,7 +349,9 @@ static enum outcome put_node(struct answer *answer, const struct mirror_node *no
 		qtype == DNS_TYPE_ANY ? mirror_first_rrset(node) : mirror_find_rrset(node, qtype);
 
 	if (rrset) {
-		put_answer(answer, rrset);
+		/* A chain may end at a DNAME that it passed, and gave, before. */
+		if (rrset->type != DNS_TYPE_DNAME || !dname_is_known(answer, node))
+			put_answer(answer, rrset);
 		return OUTCOME_DONE;
 	}
 	const struct mirror_rrset *cname = mirror_find_rrset(node, DNS_TYPE_CNAME);

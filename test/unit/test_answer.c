@@ -42,6 +42,7 @@ static const char *const parent[][2] = {
 			     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc."
 			     "example.net.\n"},
 	{"s.s.example.com", "DNAME 60 s.example.com.\n"},
+	{"up.example.com", "DNAME 60 example.com.\n"},
 	{"feed.example.com", "DNAME 60 x.feed.example.com.\n"},
 	{"cut.example.com", "NS 60 ns.cut.example.com.\nNS 60 ns.other.test.\nDS 60 1 8 2 00\n"},
 	{"ns.cut.example.com", "A 60 192.0.2.99\n"},
@@ -227,6 +228,10 @@ static void test_a_dname_may_be_met_again(void)
 		      "NXDOMAIN AA: s.s.example.com. 60 DNAME s.example.com.; "
 		      "a.s.s.s.example.com. 60 CNAME a.s.s.example.com.; "
 		      "a.s.s.example.com. 60 CNAME a.s.example.com.; | " SOA "|");
+	/* Asked for itself, at the end of a chain that passed it: given once. */
+	assert_answer("up.up.example.com", "DNAME",
+		      "NOERROR AA: up.example.com. 60 DNAME example.com.; "
+		      "up.up.example.com. 60 CNAME up.example.com.; | |");
 	/* But not one that would go on for ever. */
 	assert_answer("a.feed.example.com", "A",
 		      "NOERROR AA: feed.example.com. 60 DNAME x.feed.example.com.; "
