@@ -192,10 +192,9 @@ static const char *copy_text(struct redis_arena *arena, const char *text, size_t
 
 static void warn_of_ttl(const struct making *making, const struct redis_field *field)
 {
-	log_warning_limited("ttl that is no number of seconds", "key=%s%s value=%.*s using=%d",
+	log_warning_limited("ttl left out: it is no number of seconds", "key=%s%s value=%.*s",
 			    making->prefix, making->entry->name,
-			    field->value_size > 40 ? 40 : (int)field->value_size, field->value,
-			    REDIS_TTL_DEFAULT);
+			    field->value_size > 40 ? 40 : (int)field->value_size, field->value);
 }
 
 static int compare_types(const void *a, const void *b)
@@ -223,7 +222,7 @@ static bool read_ttls(struct making *making)
 			warn_of_ttl(making, field);
 		else if (field->name_size == 3)
 			making->ttl = ttl;
-		else
+		else if (redis_field_ttl_type(field) != 0)
 			making->ttls[making->ttl_count++] =
 				(struct type_ttl){redis_field_ttl_type(field), ttl};
 	}
