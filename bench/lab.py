@@ -2,7 +2,7 @@
 
     Lab()                       a context: a temporary directory and the programs started in it, all
                                 gone at its end, whatever happens
-    lab.start(name, *command)   a Program; pinned to lab.cpu when that is set
+    lab.start(name, *command)   a Program; on the CPUs of lab.cpus when they are set
     install(packages)           Debian packages that are missing; those that cannot be had come back
     cpu_seconds(pids)           user + system time that processes have used
     resident_bytes(pid)         resident set
@@ -74,10 +74,10 @@ class Program:
 
 
 class Lab:
-    """Where servers run. `cpu`, when set, is the only one that what is started from then on uses."""
+    """Where servers run. What is started while `cpus` is set, runs on these alone."""
 
     def __init__(self):
-        self.cpu = None
+        self.cpus = None
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
@@ -94,10 +94,10 @@ class Lab:
 
     @contextlib.contextmanager
     def pinned(self):
-        """What is started inside inherits this process's place on lab.cpu."""
+        """What is started inside inherits this process's place on lab.cpus."""
         before = os.sched_getaffinity(0)
-        if self.cpu is not None:
-            os.sched_setaffinity(0, {self.cpu})
+        if self.cpus:
+            os.sched_setaffinity(0, self.cpus)
         try:
             yield
         finally:

@@ -2,13 +2,20 @@
 the lab's directory and on a free port of 127.0.0.1.
 
     PowerDns(lab, lines, caches=True)     on a database: `lines` say which (databases.py)
-        .address  .pid  .stop()  .wait_answer(name)
+    Knot(lab, zone_file)                  one UDP and one TCP worker
+    Nsd(lab, zone_file)                   one server process
+    Dnsdist(lab, backend, cache=True)     in front of a Knot, with vectors of 64 messages
+        .address  .pids()  .stop()  .wait_answer(name)
+
+What would limit clients (rates, connections) is off; all else is as the servers have it by default.
 """
 
 import dns.exception
 
+from databases import ZONE
 from lab import find_program, godwit
 
+PACKAGES = {"knot": ["knot"], "nsd": ["nsd"], "dnsdist": ["dnsdist", "knot"]}
 POWERDNS_PACKAGES = {"sqlite": ["pdns-server", "pdns-backend-sqlite3"],
                      "mariadb": ["pdns-server", "pdns-backend-mysql"]}
 
@@ -63,3 +70,48 @@ class PowerDns(Peer):
                    "security-poll-suffix=", "loglevel=3", "max-tcp-connections=1000",
                    *([] if caches else _POWERDNS_WITHOUT_CACHES))
         self.run(find_program("pdns_server"), f"--config-dir={self.directory}")
+
+
+class Knot(Peer):
+    def __init__(self, lab, zone_file, name="knot"):
+        super().__init__(lab, name)
+        config = self.write(
+            "knot.conf", "server:", f"  rundir: {self.directory}",
+            f"  listen: 127.0.0.1@{self.port}", "  udp-workers: 1", "  tcp-workers: 1",
+            "  background-workers: 1", "  tcp-max-clients: 1000",
+            "log:", "  - target: stderr", "    any: warning",
+            "database:", f"  storage: {self.directory}",
+            "zone:", f"  - domain: {ZONE}", f"    file: {zone_file}", "    zonefile-sync: -1",
+            "    journal-content: none")
+        self.run(find_program("knotd"), "--config", config)
+
+
+class Nsd(Peer):
+    def __init__(self, lab, zone_file, name="nsd"):
+        super().__init__(lab, name)
+        files = {"pidfile": "pid", "zonelistfile": "zone.list", "xfrdfile": "xfrd.state",
+                 "xfrdir": ".", "zonesdir": "."}
+        config = self.write(
+            "nsd.conf", "server:", "  server-count: 1", f"  ip-address: 127.0.0.1@{self.port}",
+            '  username: ""', '  chroot: ""', '  database: ""', "  rrl-ratelimit: 0",
+            "  tcp-count: 1000", "  tcp-query-count: 0",
+            *(f'  {key}: "{self.directory / file}"' for key, file in files.items()),
+            "remote-control:", "  control-enable: no",
+            "zone:", f"  name: {ZONE}", f'  zonefile: "{zone_file}"')
+        self.run(find_program("nsd"), "-d", "-c", config)
+
+
+class Dnsdist(Peer):
+    def __init__(self, lab, backend, cache=True, name="dnsdist"):
+        super().__init__(lab, name)
+        self.backend = backend
+        config = self.write(
+            "dnsdist.conf", f'setLocal("{self.address}")', 'setSecurityPollSuffix("")',
+            "setUDPMultipleMessagesVectorSize(64)", "setMaxTCPClientThreads(1)",
+            "setMaxUDPOutstanding(65535)",
+            f'newServer({{address="{backend.address}", checkName="{ZONE}.", checkInterval=60}})',
+            *(['getPool(""):setCache(newPacketCache(200000))'] if cache else []))
+        self.run(find_program("dnsdist"), "--supervised", "--disable-syslog", "-C", config)
+
+    def pids(self):
+        return [self.program.pid, *self.backend.pids()]
