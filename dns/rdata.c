@@ -152,6 +152,43 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Splits wire data into libldns's fields, all of it; NULL when they do not fit. */
+static ldns_rr *rdata_split(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	uint8_t *wire = malloc(size + 2);
+	ldns_rr *rr = ldns_rr_new();
+	size_t position = 0;
+	bool whole = false;
+
+	if (wire && rr) {
+		dns_put16(wire, (uint16_t)size);
+		if (size > 0)
+			memcpy(wire + 2, rdata, size);
+		ldns_rr_set_type(rr, type);
+		whole = ldns_wire2rdf(rr, wire, size + 2, &position) == LDNS_STATUS_OK &&
+			position == size + 2;
+	}
+	free(wire);
+	if (whole)
+		return rr;
+	ldns_rr_free(rr);
+	return NULL;
+}
+
+/*
+ * True when all the fields that libldns knows of the type are there, and nothing else; any data of
+ * a type that it does not know. (It takes text that lacks fields at its end, and tells only here.)
+ */
+static bool rdata_is_readable(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	ldns_rr *rr = rdata_split(type, rdata, size);
+	bool readable =
+		rr && ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(type));
+
+	ldns_rr_free(rr);
+	return readable;
+}
+
 /* `\# length hex...` (RFC 3597 section 5); `text` stands behind the `\#`. */
 static int rdata_from_generic(uint16_t type, const char *text, uint8_t *out, size_t capacity,
 			      char *reason, size_t reason_size)
@@ -181,7 +218,7 @@ static int rdata_from_generic(uint16_t type, const char *text, uint8_t *out, siz
 	if (octets != size)
 		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
 				  "%zu octets of hex where \\# says %lu", octets, size);
-	if (dns_rdata_check(type, out, octets) < 0)
+	if (dns_rdata_check(type, out, octets) < 0 || !rdata_is_readable(type, out, octets))
 		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
 				  "these octets are not data of this type");
 	return (int)octets;
@@ -348,40 +385,6 @@ static char *rdata_write_line(uint16_t type, const char *text)
 	return line;
 }
 
-/* Splits wire data into libldns's fields, all of it; NULL when they do not fit. */
-static ldns_rr *rdata_split(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	uint8_t *wire = malloc(size + 2);
-	ldns_rr *rr = ldns_rr_new();
-	size_t position = 0;
-	bool whole = false;
-
-	if (wire && rr) {
-		dns_put16(wire, (uint16_t)size);
-		if (size > 0)
-			memcpy(wire + 2, rdata, size);
-		ldns_rr_set_type(rr, type);
-		whole = ldns_wire2rdf(rr, wire, size + 2, &position) == LDNS_STATUS_OK &&
-			position == size + 2;
-	}
-	free(wire);
-	if (whole)
-		return rr;
-	ldns_rr_free(rr);
-	return NULL;
-}
-
-/* libldns takes text that lacks fields at its end: what it made of that, it cannot read itself. */
-static bool rdata_is_readable(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	ldns_rr *rr = rdata_split(type, rdata, size);
-	bool readable =
-		rr && ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(type));
-
-	ldns_rr_free(rr);
-	return readable;
-}
-
 static int rdata_from_ldns(uint16_t type, const char *text, const uint8_t *origin, uint8_t *out,
 			   size_t capacity, char *reason, size_t reason_size)
 {
@@ -479,6 +482,17 @@ static int rdata_to_generic(const uint8_t *rdata, size_t size, char *out, size_t
 	return length;
 }
 
+/* Names are written as everywhere: libldns leaves quotes in them as they are. */
+static bool rdata_print_field(ldns_buffer *buffer, const ldns_rdf *field)
+{
+	char name[DNS_NAME_TEXT_MAX];
+
+	if (ldns_rdf_get_type(field) != LDNS_RDF_TYPE_DNAME)
+		return ldns_rdf2buffer_str(buffer, field) == LDNS_STATUS_OK;
+	dns_name_to_text(ldns_rdf_data(field), name);
+	return ldns_buffer_printf(buffer, "%s", name) >= 0;
+}
+
 /* Prints the fields of a record, single spaces between. NULL when libldns cannot. */
 static char *rdata_print_fields(const ldns_rr *rr)
 {
@@ -490,7 +504,7 @@ static char *rdata_print_fields(const ldns_rr *rr)
 	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
 		if (i > 0)
 			ldns_buffer_printf(buffer, " ");
-		if (ldns_rdf2buffer_str(buffer, ldns_rr_rdf(rr, i)) != LDNS_STATUS_OK)
+		if (!rdata_print_field(buffer, ldns_rr_rdf(rr, i)))
 			goto out;
 	}
 	text = ldns_buffer_export2str(buffer);
@@ -499,34 +513,46 @@ out:
 	return text;
 }
 
-int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
+/* As libldns writes it, in memory of the caller's to free. NULL when it cannot. */
+static char *rdata_to_ldns(uint16_t type, const uint8_t *rdata, size_t size)
 {
-	const ldns_rr_descriptor *known = ldns_rr_descript(type);
-	int length = DNS_ERROR_BAD_RDATA;
-
-	if (size > DNS_RDATA_MAX || dns_rdata_check(type, rdata, size) < 0)
-		return DNS_ERROR_BAD_RDATA;
-	if (dns_rdata_find_name(type) == 0 && rdata_find_layout(type)->names == 1) {
-		char name[DNS_NAME_TEXT_MAX];
-		length = (int)dns_name_to_text(rdata, name);
-		if ((size_t)length >= capacity)
-			return DNS_ERROR_NO_SPACE;
-		memcpy(out, name, (size_t)length + 1);
-		return length;
-	}
-	if (!known || known->_type != (ldns_rr_type)type)
-		return rdata_to_generic(rdata, size, out, capacity);
-
 	ldns_rr *rr = rdata_split(type, rdata, size);
 	char *text = rr ? rdata_print_fields(rr) : NULL;
+
 	if (text) {
 		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';) /* behind bitmaps */
 			text[--n] = '\0';
-		length = snprintf(out, capacity, "%s", text);
 	}
-	if (length >= 0 && (size_t)length >= capacity)
-		length = DNS_ERROR_NO_SPACE;
-	free(text);
 	ldns_rr_free(rr);
-	return length;
+	return text;
+}
+
+int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
+{
+	const ldns_rr_descriptor *known = ldns_rr_descript(type);
+	char name[DNS_NAME_TEXT_MAX];
+	const char *text = name;
+	char *made = NULL;
+	int length;
+
+	if (size > DNS_RDATA_MAX || dns_rdata_check(type, rdata, size) < 0)
+		return DNS_ERROR_BAD_RDATA;
+	if (!known || known->_type != (ldns_rr_type)type)
+		return rdata_to_generic(rdata, size, out, capacity);
+	if (type == DNS_TYPE_A || type == DNS_TYPE_AAAA) {
+		inet_ntop(type == DNS_TYPE_A ? AF_INET : AF_INET6, rdata, name, sizeof(name));
+	} else if (dns_rdata_find_name(type) == 0 && rdata_find_layout(type)->names == 1) {
+		dns_name_to_text(rdata, name);
+	} else {
+		text = made = rdata_to_ldns(type, rdata, size);
+		if (!made)
+			return DNS_ERROR_BAD_RDATA;
+		if (*made == '\0') { /* an APL of no items: only the generic form can say that */
+			free(made);
+			return rdata_to_generic(rdata, size, out, capacity);
+		}
+	}
+	length = snprintf(out, capacity, "%s", text);
+	free(made);
+	return (size_t)length < capacity ? length : DNS_ERROR_NO_SPACE;
 }

@@ -64,6 +64,7 @@ static void test_every_common_type_is_read_and_written(void)
 		{"SSHFP", "2 1 123456789ABCDEF67890", "2 1 123456789abcdef67890"},
 		{"NAPTR", "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .",
 		 "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" ."},
+		{"NAPTR", "1 1 \"\" \"\" \"\" a\\\"b.", "1 1 \"\" \"\" \"\" a\\\"b."},
 		{"SVCB", "1 foo.example. alpn=\"h2,h3\" port=8443 ipv4hint=192.0.2.1",
 		 "1 foo.example. alpn=h2,h3 port=8443 ipv4hint=192.0.2.1"},
 		{"HTTPS", "1 . alpn=h2 mandatory=alpn", "1 . mandatory=alpn alpn=h2"},
@@ -93,6 +94,9 @@ static void test_unknown_types_use_the_generic_form(void)
 	assert_refused("TYPE65280", "\\# x", "\\# needs a length up to 65535 behind it");
 	assert_refused("A", "\\# 3 010203", "these octets are not data of this type");
 	assert_refused("NS", "\\# 2 C000", "these octets are not data of this type");
+	assert_refused("TXT", "\\# 3 FF6162", "these octets are not data of this type");
+	assert_refused("CAA", "\\# 1 00", "these octets are not data of this type");
+	assert_round_trip("APL", "\\# 0", "\\# 0");
 }
 
 static void test_relative_names_take_the_origin(void)
