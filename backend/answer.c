@@ -48,6 +48,12 @@ struct additional {
 	bool glue; /* addresses below a delegation will do (RFC 1034 section 4.2.1) */
 };
 
+/* A DNAME given, and how many labels the name had that it was first used for. */
+struct dname_use {
+	const struct mirror_node *node;
+	unsigned int labels;
+};
+
 struct answer {
 	const struct mirror *mirror;
 	const struct dns_query *query;
@@ -61,10 +67,10 @@ struct answer {
 	const struct mirror_zone *zone; /* of `name` */
 	unsigned int apex_label;        /* where the zone's name begins in `name` */
 
-	/* The chain so far: owners of the CNAMEs given, and nodes of the DNAMEs. */
+	/* The chain so far: owners of the CNAMEs given, and the DNAMEs. */
 	const uint8_t *aliases[CHAIN_MAX];
 	unsigned int alias_count;
-	const struct mirror_node *dnames[CHAIN_MAX];
+	struct dname_use dnames[CHAIN_MAX];
 	unsigned int dname_count;
 	uint8_t targets[CHAIN_MAX][DNS_NAME_MAX]; /* of synthesised CNAMEs */
 
@@ -216,13 +222,14 @@ static bool alias_is_known(const struct answer *answer)
 	return false;
 }
 
-static bool dname_is_known(const struct answer *answer, const struct mirror_node *node)
+static const struct dname_use *dname_find_use(const struct answer *answer,
+					      const struct mirror_node *node)
 {
 	for (unsigned int i = 0; i < answer->dname_count; i++) {
-		if (answer->dnames[i] == node)
-			return true;
+		if (answer->dnames[i].node == node)
+			return &answer->dnames[i];
 	}
-	return false;
+	return NULL;
 }
 
 /* Makes `target` the name to go on with. */
@@ -243,15 +250,10 @@ static enum outcome put_cname(struct answer *answer, const struct mirror_rrset *
 	return follow(answer, cname->data + sizeof(uint16_t));
 }
 
-/* True when the DNAME, met before, can only go on for ever: its target is below itself. */
-static bool dname_feeds_itself(const struct mirror_rrset *dname, const uint8_t *owner)
-{
-	return dns_name_is_within(dname->data + sizeof(uint16_t), owner);
-}
-
 /*
  * RFC 6672 section 3.1: the DNAME, a CNAME made from it, and on with the new name. A chain may meet
- * a DNAME again and still end well: the record is given once.
+ * a DNAME again and still end well: the record is given once. But when it comes back with a longer
+ * name, DNAMEs feed each other, and it would only grow.
  */
 static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 {
@@ -262,12 +264,13 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 		answer_fail(answer, "the DNAME changed");
 		return OUTCOME_DONE;
 	}
-	bool known = dname_is_known(answer, walk->dname);
-	if ((known && dname_feeds_itself(dname, owner)) || alias_is_known(answer) ||
+	const struct dname_use *before = dname_find_use(answer, walk->dname);
+	if ((before && answer->name.count > before->labels) || alias_is_known(answer) ||
 	    answer->alias_count == CHAIN_MAX)
 		return OUTCOME_DONE;
-	if (!known) {
-		answer->dnames[answer->dname_count++] = walk->dname;
+	if (!before) {
+		answer->dnames[answer->dname_count++] =
+			(struct dname_use){walk->dname, answer->name.count};
 		if (!put_required(answer, DNS_SECTION_ANSWER, owner, dname, dname->ttl))
 			return OUTCOME_DONE;
 	}
@@ -350,7 +353,7 @@ static enum outcome put_node(struct answer *answer, const struct mirror_node *no
 
 	if (rrset) {
 		/* A chain may end at a DNAME that it passed, and gave, before. */
-		if (rrset->type != DNS_TYPE_DNAME || !dname_is_known(answer, node))
+		if (rrset->type != DNS_TYPE_DNAME || !dname_find_use(answer, node))
 			put_answer(answer, rrset);
 		return OUTCOME_DONE;
 	}

@@ -44,6 +44,8 @@ static const char *const parent[][2] = {
 	{"s.s.example.com", "DNAME 60 s.example.com.\n"},
 	{"up.example.com", "DNAME 60 example.com.\n"},
 	{"feed.example.com", "DNAME 60 x.feed.example.com.\n"},
+	{"ping.example.com", "DNAME 60 x.pong.example.com.\n"},
+	{"pong.example.com", "DNAME 60 x.ping.example.com.\n"},
 	{"cut.example.com", "NS 60 ns.cut.example.com.\nNS 60 ns.other.test.\nDS 60 1 8 2 00\n"},
 	{"ns.cut.example.com", "A 60 192.0.2.99\n"},
 	{"child.example.com", "NS 60 ns.child.example.com.\nDS 60 2 8 2 11\n"},
@@ -236,6 +238,11 @@ static void test_a_dname_may_be_met_again(void)
 	assert_answer("a.feed.example.com", "A",
 		      "NOERROR AA: feed.example.com. 60 DNAME x.feed.example.com.; "
 		      "a.feed.example.com. 60 CNAME a.x.feed.example.com.; | |");
+	assert_answer("a.ping.example.com", "A",
+		      "NOERROR AA: ping.example.com. 60 DNAME x.pong.example.com.; "
+		      "a.ping.example.com. 60 CNAME a.x.pong.example.com.; "
+		      "pong.example.com. 60 DNAME x.ping.example.com.; "
+		      "a.x.pong.example.com. 60 CNAME a.x.x.ping.example.com.; | |");
 }
 
 static void test_a_name_grown_too_long_is_yxdomain(void)
