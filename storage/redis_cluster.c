@@ -120,7 +120,7 @@ static int enter_range(struct redis_store *store, const struct range *range, con
 	struct redis_host host = {.name = name, .port = range->port};
 	size_t node = find_host(store, name, range->port);
 	if (node == NO_NODE && !connect)
-		return storage_fail(&store->base, STORAGE_RELOAD,
+		return storage_fail(&store->base, STORAGE_REPLACED,
 				    "redis cluster: %s:%u has become a primary", name, host.port);
 	if (node == NO_NODE) {
 		status = add_primary(store, &host);
@@ -148,7 +148,7 @@ static int check_map(struct redis_store *store, const uint16_t *slots)
 	}
 	for (size_t i = 0; i < store->node_count && status == STORAGE_OK; i++) {
 		if (!used[i])
-			status = storage_fail(&store->base, STORAGE_RELOAD,
+			status = storage_fail(&store->base, STORAGE_REPLACED,
 					      "redis cluster: %s is no primary with slots any more",
 					      store->nodes[i].data.name);
 	}

@@ -179,10 +179,13 @@ static int look(struct redis_store *store)
 {
 	int status = redis_track_look(store);
 
-	/* A connection that was closed may well be opened again; loading finds out. */
+	/*
+	 * A connection that was closed may well be opened again; loading finds out. What is behind
+	 * it then may be another server, or the same without its memory.
+	 */
 	if (status == STORAGE_UNAVAILABLE)
-		status = STORAGE_RELOAD;
-	store->reopen = status == STORAGE_RELOAD;
+		status = STORAGE_REPLACED;
+	store->reopen = status == STORAGE_REPLACED;
 	if (status == STORAGE_OK)
 		status = redis_track_check(store);
 	if (status == STORAGE_OK)

@@ -3,7 +3,7 @@
  *
  *   redis.c           the driver's table, creating, opening, what errors of the server mean
  *   redis_url.c       the URL
- *   redis_link.c      one connection; redis_tls.c its TLS
+ *   redis_link.c      one connection; redis_tls.c its TLS; redis_resolve.c looking names up
  *   redis_table.c     memory and tables
  *   redis_hash.c      keys and hashes into records
  *   redis_zones.c     which zone a name belongs to
@@ -190,13 +190,13 @@ int redis_sentinel_open(struct redis_store *store);
 /* Connects the oracle to a sentinel; asks it; takes its answer. */
 int redis_sentinel_connect(struct redis_store *store, const struct redis_host *host);
 int redis_sentinel_ask(struct redis_store *store);
-/* STORAGE_RELOAD when it names another primary than before. */
+/* STORAGE_REPLACED when it names another primary than before. */
 int redis_sentinel_take(struct redis_store *store, const redisReply *reply);
 
 int redis_cluster_open(struct redis_store *store);
 /*
  * Takes CLUSTER SLOTS' answer; `asked` is the host that gave it. With `connect` unknown primaries
- * become nodes; without, STORAGE_RELOAD when they are not the nodes that there are.
+ * become nodes; without, STORAGE_REPLACED when they are not the nodes that there are.
  */
 int redis_cluster_take(struct redis_store *store, const redisReply *reply, const char *asked,
 		       bool connect);
@@ -213,7 +213,7 @@ int redis_redirect(struct redis_store *store, redisReply **reply, int count,
 
 /*
  * Looks after who the primaries are. Waits for nothing but a new connection to the oracle.
- * STORAGE_RELOAD when they are others.
+ * STORAGE_REPLACED when they are others.
  */
 int redis_oracle_check(struct redis_store *store);
 

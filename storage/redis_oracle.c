@@ -77,7 +77,7 @@ int redis_oracle_check(struct redis_store *store)
 		status = take(store, reply);
 		freeReplyObject(reply);
 		/* Only that there are others is of interest; a confused oracle is left. */
-		if (status == STORAGE_RELOAD) {
+		if (status == STORAGE_REPLACED) {
 			store->reopen = true;
 			return status;
 		}

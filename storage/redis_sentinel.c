@@ -80,11 +80,11 @@ int redis_sentinel_take(struct redis_store *store, const redisReply *reply)
 		store->oracle_said = said;
 		return STORAGE_OK;
 	}
-	storage_fail(&store->base, STORAGE_RELOAD,
+	storage_fail(&store->base, STORAGE_REPLACED,
 		     "redis: the primary of %s is not \"%s\" any more but \"%s\"",
 		     store->url.master, store->oracle_said, said);
 	free(said);
-	return STORAGE_RELOAD;
+	return STORAGE_REPLACED;
 }
 
 /* Connects to a sentinel and waits for its answer. */
