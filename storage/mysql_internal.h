@@ -61,6 +61,7 @@ struct mysql_store {
 	char place[300];     /* "db1:3306/pdns", for people */
 	bool remote_writers; /* transactions may be open on other servers than this */
 	bool ready;          /* the schema was checked on this connection */
+	bool minds_case;     /* names stored in another case are found by LOWER(name) only */
 	char name_index[70]; /* an index of records that begins with the name; "": none */
 	struct mysql_text statement;
 
@@ -153,6 +154,11 @@ void mysql_store_read_end(struct mysql_store *store);
 /* Appends a quoted string to a statement. */
 void mysql_store_add_quoted(struct mysql_store *store, struct mysql_text *statement,
 			    const char *text, size_t size);
+/* How names are compared with what mysql_store_add_spellings gives. */
+static inline const char *mysql_store_name_key(const struct mysql_store *store)
+{
+	return store->minds_case ? "LOWER(name)" : "name";
+}
 /* Appends "'x', 'x.'" to store->statement: both spellings a name may have in the tables. */
 void mysql_store_add_spellings(struct mysql_store *store, const char *name);
 

@@ -37,6 +37,7 @@ struct meaning {
 static const struct meaning meanings[] = {
 	{ER_NO_SUCH_TABLE, STORAGE_NOT_READY, ""},
 	{ER_BAD_FIELD_ERROR, STORAGE_NOT_READY, ""},
+	{ER_TABLE_DEF_CHANGED, STORAGE_RELOAD, ""}, /* within the view that is open */
 	{ER_BAD_DB_ERROR, STORAGE_UNAVAILABLE, "create it: CREATE DATABASE"},
 	{ER_ACCESS_DENIED_ERROR, STORAGE_UNAVAILABLE, "check the URL's user and the password file"},
 	{ER_DBACCESS_DENIED_ERROR, STORAGE_UNAVAILABLE,

@@ -210,7 +210,9 @@ int mysql_store_find_zone(struct mysql_store *store, const char *apex,
 	struct mysql_result result;
 	bool found = false;
 
-	mysql_text_start(&store->statement, "SELECT id, name FROM domains WHERE name IN (");
+	mysql_text_start(&store->statement, "SELECT id, name FROM domains WHERE ");
+	mysql_text_add(&store->statement, mysql_store_name_key(store));
+	mysql_text_add(&store->statement, " IN (");
 	mysql_store_add_spellings(store, apex);
 	mysql_text_add(&store->statement, ") ORDER BY CHAR_LENGTH(name), id");
 	/* Who writes holds the zone until the commit: what is read in between stays true. */
@@ -352,9 +354,9 @@ static int look_up_names(struct mysql_store *store, int64_t zone, const char *ap
 {
 	struct mysql_result result;
 
-	start_rows(store, true);
-	mysql_text_add_format(&store->statement, " AND domain_id = %lld AND name IN (",
-			      (long long)zone);
+	start_rows(store, !store->minds_case);
+	mysql_text_add_format(&store->statement, " AND domain_id = %lld AND %s IN (",
+			      (long long)zone, mysql_store_name_key(store));
 	for (size_t i = 0; i < count; i++) {
 		if (i > 0)
 			mysql_text_add(&store->statement, ", ");

@@ -194,14 +194,35 @@ static int find_objects(struct mysql_store *store, bool *found)
 	return status;
 }
 
-/* Whether this account may see triggers: without that, none being there says nothing. */
-static bool sees_triggers(const bool *found)
+/*
+ * Whether this account may see triggers: one that has no more than SELECT sees none, and then none
+ * being there says nothing. Grants by way of a role are not listed; finding one shows it, too.
+ */
+static int find_trigger_right(struct mysql_store *store, const bool *found, bool *right)
 {
-	for (size_t i = 0; i < OBJECTS; i++) {
-		if (objects[i].trigger && found[i])
-			return true;
-	}
-	return false;
+	static const char doing[] = "read its privileges";
+	struct mysql_result result;
+
+	*right = false;
+	for (size_t i = 0; i < OBJECTS; i++)
+		*right = *right || (objects[i].trigger && found[i]);
+	if (*right)
+		return STORAGE_OK;
+	mysql_text_start(
+		&store->statement,
+		"SELECT 1 FROM information_schema.user_privileges WHERE privilege_type = 'TRIGGER' "
+		"UNION SELECT 1 FROM information_schema.schema_privileges "
+		"WHERE privilege_type = 'TRIGGER' AND DATABASE() LIKE table_schema "
+		"UNION SELECT 1 FROM information_schema.table_privileges "
+		"WHERE privilege_type = 'TRIGGER' AND table_schema = DATABASE() "
+		"AND table_name = 'records'");
+	int status = mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result);
+	if (status != STORAGE_OK)
+		return status;
+	status = mysql_result_next(store, &result, doing);
+	*right = result.row != NULL;
+	mysql_result_close(store, &result);
+	return status;
 }
 
 /* Remembers the index by which all rows come in the order of their names without sorting. */
@@ -222,6 +243,25 @@ static int find_name_index(struct mysql_store *store)
 	if (status == STORAGE_OK && result.row && !strchr(mysql_result_text(&result, 0), '`'))
 		snprintf(store->name_index, sizeof(store->name_index), "%s",
 			 mysql_result_text(&result, 0));
+	mysql_result_close(store, &result);
+	return status;
+}
+
+/* Notes whether looking up a name by "=" finds it in any case, as PowerDNS's schema has it. */
+static int find_collation(struct mysql_store *store)
+{
+	static const char doing[] = "read its schema";
+	struct mysql_result result;
+
+	mysql_text_start(&store->statement,
+			 "SELECT 1 FROM information_schema.columns WHERE table_schema = DATABASE() "
+			 "AND table_name IN ('records', 'domains') AND column_name = 'name' "
+			 "AND collation_name NOT LIKE '%\\_ci'");
+	int status = mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result);
+	if (status != STORAGE_OK)
+		return status;
+	status = mysql_result_next(store, &result, doing);
+	store->minds_case = result.row != NULL;
 	mysql_result_close(store, &result);
 	return status;
 }
@@ -250,7 +290,7 @@ static int check_columns(struct mysql_store *store)
 
 int mysql_schema_check(struct mysql_store *store)
 {
-	bool found[OBJECTS];
+	bool found[OBJECTS], right;
 
 	if (!store->db)
 		return storage_fail(&store->base, STORAGE_UNAVAILABLE, "mysql %s: not connected",
@@ -260,16 +300,20 @@ int mysql_schema_check(struct mysql_store *store)
 	int status = check_columns(store);
 	if (status == STORAGE_OK)
 		status = find_objects(store, found);
+	if (status == STORAGE_OK)
+		status = find_trigger_right(store, found, &right);
 	if (status != STORAGE_OK)
 		return status;
 	for (size_t i = 0; i < OBJECTS; i++) {
-		if (!found[i] && objects[i].trigger && sees_triggers(found))
+		if (!found[i] && objects[i].trigger && right)
 			return storage_fail(
 				&store->base, STORAGE_NOT_READY,
 				"mysql %s has no trigger %s: run `godwitctl --store %s init`",
 				store->place, objects[i].name, store->base.url);
 	}
 	status = find_name_index(store);
+	if (status == STORAGE_OK)
+		status = find_collation(store);
 	store->ready = status == STORAGE_OK;
 	return status;
 }

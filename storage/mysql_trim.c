@@ -1,15 +1,15 @@
 /*
  * Keeping godwit_changes short. Triggers do not: a DELETE in each would make writers wait for each
  * other. Followers do, those whose account has DELETE on godwit_changes, and godwitctl a little
- * after each of its writes.
+ * before each of its writes.
  *
  * What no other follower needs any more. A follower that is alive has looked within 30 seconds, or
  * loads everything (mysql_follow.c). So a row may go once it has been visible for longer than that
  * - and not merely written for longer, because a transaction may commit an hour after it wrote. A
  * follower therefore trims only below what it saw complete, without a missing number, at the round
  * before, ROUND_MS ago; and only rows older than KEPT_MINUTES, which leaves something to look at.
- * godwitctl has not followed and goes by age alone, a day. The newest row always stays: followers
- * hold on to it.
+ * godwitctl has not followed and goes by age alone, a day. What was newest a minute ago always
+ * stays: followers hold on to that, or to a later one.
  *
  * Rows are deleted in small batches, each a statement of its own, so that nobody waits long.
  * Trimming is a service, not a duty: a failure never breaks following.
@@ -96,13 +96,15 @@ void mysql_trim_as_follower(struct mysql_store *store, int64_t now_ms)
 void mysql_trim_as_writer(struct mysql_store *store)
 {
 	struct mysql_result result;
-	uint64_t newest = 0;
+	uint64_t below = 0;
 
-	mysql_text_start(&store->statement, "SELECT MAX(seq) FROM godwit_changes");
+	mysql_text_start(&store->statement,
+			 "SELECT seq FROM godwit_changes WHERE at < NOW(6) - INTERVAL 1 MINUTE "
+			 "ORDER BY seq DESC LIMIT 1");
 	if (mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result) != STORAGE_OK)
 		return;
 	if (mysql_result_next(store, &result, doing) == STORAGE_OK && result.row)
-		newest = (uint64_t)mysql_result_number(&result, 0, 0);
+		below = (uint64_t)mysql_result_number(&result, 0, 0);
 	mysql_result_close(store, &result);
-	trim_batch(store, newest, KEPT_MINUTES_WRITER);
+	trim_batch(store, below, KEPT_MINUTES_WRITER);
 }

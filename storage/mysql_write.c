@@ -176,6 +176,7 @@ int mysql_store_begin(struct storage *storage)
 	if (!store->writer && !(store->writer = calloc(1, sizeof(*store->writer))))
 		return mysql_store_fail_memory(store);
 	reset(store->writer);
+	mysql_trim_as_writer(store);
 	store->writer->quiet = true; /* unknown, perhaps of another connection */
 	status = set_quiet(store, false);
 	if (status == STORAGE_OK)
@@ -196,7 +197,6 @@ int mysql_store_commit(struct storage *storage)
 	if (status != STORAGE_OK)
 		return status;
 	reset(store->writer);
-	mysql_trim_as_writer(store);
 	return STORAGE_OK;
 }
 
@@ -348,7 +348,8 @@ static int delete_rrset(struct mysql_store *store, const char *owner, const char
 	struct mysql_text *statement = &store->statement;
 
 	mysql_text_start(statement, "DELETE FROM records WHERE domain_id = ");
-	mysql_text_add_format(statement, "%lld AND name IN (", (long long)store->writer->zone);
+	mysql_text_add_format(statement, "%lld AND %s IN (", (long long)store->writer->zone,
+			      mysql_store_name_key(store));
 	mysql_store_add_spellings(store, owner);
 	mysql_text_add(statement,
 		       ") AND LOWER(CONVERT(name USING utf8mb4)) COLLATE utf8mb4_bin IN (");
