@@ -58,7 +58,9 @@ def own_store(own_server, tmp_path):
 @pytest.fixture
 def start_mysql_backend(start_backend):
     def start(store, url=None):
-        return start_backend(url or store.backend_url, password_file=str(store.password_file))
+        # Losing everything is what some of these tests are about: no guard against it.
+        return start_backend(url or store.backend_url, password_file=str(store.password_file),
+                             max_loss_percent=100)
     return start
 
 
@@ -197,6 +199,20 @@ def test_names_that_only_the_collation_takes_for_equal_stay_apart(store, client)
     assert len(store.sql("SELECT 1 FROM records WHERE name = 'e.example.com'")) == 2
 
 
+def test_names_are_found_where_the_collation_minds_case(shared_server, tmp_path,
+                                                        start_mysql_backend):
+    store = MysqlStore(shared_server, tmp_path)
+    store.sql("ALTER TABLE records MODIFY name VARCHAR(255) COLLATE latin1_bin",
+              "ALTER TABLE domains MODIFY name VARCHAR(255) COLLATE latin1_bin NOT NULL")
+    store.init().load_zone()
+    store.sql("UPDATE domains SET name = 'Example.COM'")
+    with GrpcClient(start_mysql_backend(store).wait_ready().address) as client:
+        store.add_record("New.example.com", "A", "192.0.2.1", zone="Example.COM")
+        wait_answers(client, "new.example.com", ["192.0.2.1"], timeout=PROMISE_S)
+        store.ctl("record", "add", "new.example.com", "A", "192.0.2.2")
+        wait_answers(client, "new.example.com", ["192.0.2.1", "192.0.2.2"], timeout=PROMISE_S)
+
+
 def test_zones_added_renamed_and_deleted(store, client):
     store.sql("INSERT INTO domains (name, type) VALUES ('example.net', 'NATIVE')")
     store.add_record("example.net", "SOA", "ns1.example.net h.example.net 1 2 3 4 5",
@@ -322,12 +338,62 @@ def test_what_is_served_equals_what_is_stored_after_random_writers(store, client
     print(f"{changes[0]} changes, {changes[1] - changes[0]} numbers of transactions rolled back")
 
 
+def test_nothing_is_missed_while_the_server_is_killed_again_and_again(
+        own_store, own_backend, own_client):
+    stop = threading.Event()
+    writers = [threading.Thread(target=write_through_kills, args=(own_store, seed, stop))
+               for seed in range(1, 5)]
+    for writer in writers:
+        writer.start()
+    for _ in range(3):
+        time.sleep(random.uniform(0.5, 1.5))
+        own_store.server.kill()
+        own_store.server.start()
+    time.sleep(0.5)
+    stop.set()
+    for writer in writers:
+        writer.join()
+    stored = stored_names(own_store)
+    wait_until(lambda: served_names(own_client, own_store) == stored, 5, 0.1)
+
+
+def write_through_kills(store, seed, stop):
+    while not stop.is_set():
+        try:
+            write_at_random(store, seed, 0.5)
+        except (pymysql.MySQLError, OSError):
+            time.sleep(0.05)  # the server is down
+
+
 # --- what no trigger tells ------------------------------------------------------------------------
 
 def test_truncate_is_noticed(store, client, backend):
     store.sql("TRUNCATE TABLE records")
     wait_rcode(client, "www.example.com", "REFUSED", 5)
     assert backend.metric(LOADS) == 2
+
+
+def test_truncate_is_noticed_while_others_write(store, client, backend):
+    stop = threading.Event()
+
+    def keep_writing():
+        connection, number, zone = store.connect(), 0, store.zone_id()
+        with connection.cursor() as cursor:
+            while not stop.is_set():
+                number += 1
+                cursor.execute("INSERT INTO records (domain_id, name, type, content, ttl) VALUES "
+                               "(%s, %s, 'A', '192.0.2.1', 60)", (zone, f"w{number}.example.com"))
+                time.sleep(0.02)
+
+    writer = threading.Thread(target=keep_writing)
+    writer.start()
+    try:
+        time.sleep(1.5)
+        store.sql("TRUNCATE TABLE records")
+        wait_rcode(client, "www.example.com", "REFUSED", 5)
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_emptied_changes_are_noticed(store, client, backend):
@@ -358,6 +424,25 @@ def test_rows_deleted_without_triggers_are_noticed(store, client):
     store.init()
     store.sql("DELETE FROM records WHERE name = 'www.example.com'")
     wait_rcode(client, "www.example.com", "NXDOMAIN")
+
+
+def test_missing_triggers_are_reported_to_an_account_that_may_see_them(store,
+                                                                       start_mysql_backend):
+    backend = start_mysql_backend(store, store.url).wait_ready()
+    store.sql("DROP TRIGGER godwit_records_update")
+    wait_until(lambda: "no trigger godwit_records_update" in backend.log())
+    store.init()
+    wait_until(lambda: backend.metric(UP) == 1)
+
+
+def test_godwitctl_trims_old_changes_but_not_the_newest(store, client, backend):
+    store.sql("UPDATE godwit_changes SET at = NOW() - INTERVAL 2 DAY")
+    wait_until(lambda: backend.metric(LOADS) == 2)  # the row followed last was altered
+    store.ctl("record", "set", "www.example.com", "A", "192.0.2.1")
+    wait_answers(client, "www.example.com", ["192.0.2.1"])
+    left = store.sql("SELECT at > NOW() - INTERVAL 1 DAY FROM godwit_changes ORDER BY seq")
+    assert [recent for recent, in left] == [0] + [1] * (len(left) - 1) and len(left) > 1
+    assert backend.metric(LOADS) == 2
 
 
 def test_a_row_without_a_zone_makes_followers_load(store, backend):
