@@ -148,7 +148,7 @@ def test_a_backend_serves_the_copy_at_once(source, target, start_backend):
 def test_a_progress_bar_only_at_a_terminal(target, tmp_path):
     store = godwit.Store(tmp_path, "many.db").init()
     for i in range(2):
-        store.load_zone("$TTL 9\n" + SOA + "$GENERATE 1-100000 h$ A 192.0.2.1\n", "--origin",
+        store.load_zone("$TTL 9\n" + SOA + "$GENERATE 1-100001 h$ A 192.0.2.1\n", "--origin",
                         f"z{i}.example")
     master, terminal = pty.openpty()
     with subprocess.Popen([godwit.program("godwitctl"), "copy", "--from", store.url, "--to",
@@ -161,7 +161,8 @@ def test_a_progress_bar_only_at_a_terminal(target, tmp_path):
                 shown += octets
         except OSError:  # the terminal's other end is gone
             pass
-        assert process.stdout.read() == b"copied 200004 records in 2 zones\n"
+        assert process.stdout.read() == b"copied 200006 records in 2 zones\n"
     os.close(master)
     assert process.returncode == 0
-    assert b"reading [" in shown and b"writing [" in shown and shown.endswith(b"\r\x1b[K")
+    assert b"reading [" in shown and b"writing [" in shown and b"committing" in shown
+    assert shown.endswith(b"\r\x1b[K")
