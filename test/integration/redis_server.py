@@ -4,6 +4,8 @@
     Sentinel(directory, master)         a redis-sentinel that watches it
     make_cluster(directory, count)      RedisServers that are the masters of one cluster
     make_certificates(directory)        a CA and a server's certificate for 127.0.0.1
+
+And what the tests of the Redis store have in common: questions to a backend, godwitctl, fixtures.
 """
 
 import pathlib
@@ -11,8 +13,10 @@ import signal
 import subprocess
 import tempfile
 
+import pytest
 import redis
 
+import godwit
 from godwit import free_port, run, wait_until
 
 ZONE = {"SOA": "ns1.example.com. hostmaster.example.com. 1 10800 3600 604800 300",
@@ -109,6 +113,13 @@ class RedisServer:
             self.client.hset(f"dns:{name}.{apex}", mapping={"A": address, "ttl": "60"})
         return self
 
+    def role(self):
+        """"master" or "slave"; None while it does not say. A failover closes all connections."""
+        try:
+            return self.connect(socket_timeout=1).info()["role"]
+        except redis.exceptions.RedisError:
+            return None
+
     def clients(self, kind):
         """The ids of connections of a type, "normal" or "pubsub", but for this test's own."""
         own = {self.client.client_id()}
@@ -146,10 +157,9 @@ def make_cluster(directory, count=3):
         node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
 
     def is_whole():
-        return all("cluster_state:ok" in node.client.execute_command("CLUSTER INFO")["cluster_state"]
-                   if False else node.client.cluster("info")["cluster_state"] == "ok"
-                   and node.client.cluster("info")["cluster_known_nodes"] == str(count)
-                   for node in nodes)
+        states = [node.client.cluster("info") for node in nodes]
+        return all(state["cluster_state"] == "ok" and state["cluster_known_nodes"] == str(count)
+                   for state in states)
     wait_until(is_whole, 20, 0.05)
     return nodes
 
@@ -172,3 +182,62 @@ def make_certificates(directory, names="IP:127.0.0.1"):
     run("openssl", "x509", "-req", "-in", request, "-CA", made.ca, "-CAkey", ca_key,
         "-CAcreateserial", "-copy_extensions", "copy", "-out", made.certificate, "-days", "2")
     return made
+
+
+# --- what the tests ask -----------------------------------------------------------------------------
+
+# Seconds within which a change is served.
+PROMISE_S = 1.0 if godwit.SANITIZED else 0.3
+
+
+def addresses(client, name, rtype="A"):
+    return godwit.answers(client.query(name, rtype))
+
+
+def wait_answers(client, name, expected, rtype="A", timeout=PROMISE_S):
+    wait_until(lambda: addresses(client, name, rtype) == expected, timeout,
+               message=f"{name} {rtype} is {addresses(client, name, rtype)}, not {expected}")
+
+
+def wait_rcode(client, name, expected, timeout=PROMISE_S):
+    wait_until(lambda: godwit.rcode(client.query(name)) == expected, timeout,
+               message=f"{name} is {godwit.rcode(client.query(name))}, not {expected}")
+
+
+def ctl(url, *words, check=True, **options):
+    """godwitctl on that store."""
+    return run(godwit.program("godwitctl"), "--store", url, *words, check=check, **options)
+
+
+# --- fixtures: import them ------------------------------------------------------------------------
+
+@pytest.fixture
+def start_redis(tmp_path):
+    """start_redis(*options, **settings) -> RedisServer; a list of all to stop is its `started`."""
+    started = []
+
+    def start(*options, **settings):
+        started.append(RedisServer(tmp_path, *options, **settings))
+        return started[-1]
+    start.started = started
+    yield start
+    for server in reversed(started):
+        server.stop()
+
+
+@pytest.fixture
+def server(start_redis):
+    """A server with the zone example.com."""
+    return start_redis().put_zone(www="192.0.2.80", ns1="192.0.2.1", ns2="192.0.2.2")
+
+
+@pytest.fixture
+def backend(server, start_backend):
+    """A backend on `server`."""
+    return start_backend(server.url).wait_ready()
+
+
+@pytest.fixture
+def client(backend):
+    with godwit.GrpcClient(backend.address) as grpc:
+        yield grpc
