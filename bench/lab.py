@@ -4,7 +4,7 @@
                                 gone at its end, whatever happens
     lab.start(name, *command)   a Program; on the CPUs of lab.cpus when they are set
     install(packages)           Debian packages that are missing; those that cannot be had come back
-    cpu_seconds(pids)           user + system time that processes have used
+    cpu_times(pids)             user + system time that processes have used: see cpu_between
     resident_bytes(pid)         resident set
     print_table(rows, columns)  figures for a person
 """
@@ -201,14 +201,20 @@ def process_tree(pids):
     return found
 
 
-def cpu_seconds(pids):
-    """User and system time that processes have used, ended threads included. The kernel counts it
-    in clock ticks, so a measurement should last for seconds."""
-    ticks = 0
+def cpu_times(pids):
+    """User and system time that processes have used: {thread: seconds}, by the scheduler's own
+    account, which counts nanoseconds where /proc/PID/stat counts hundredths of a second."""
+    times = {}
     for pid in pids:
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):  # a thread that has just ended
+                times[path.parent.name] = int(path.read_text().split()[0]) / 1e9
+    return times
+
+
+def cpu_between(before, after):
+    """Seconds that passed from one cpu_times to another; those of threads that ended are lost."""
+    return sum(seconds - before.get(thread, 0.0) for thread, seconds in after.items())
 
 
 # --- figures --------------------------------------------------------------------------------------

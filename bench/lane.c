@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -36,9 +37,15 @@ static bool connect_socket(struct lane *lane)
 	return connect(lane->fd, (const struct sockaddr *)&lane->server, sizeof(lane->server)) == 0;
 }
 
-bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, unsigned int slots)
+bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bool trains,
+	       unsigned int slots)
 {
-	*lane = (struct lane){.fd = -1, .tcp = tcp, .server = *server, .slot_count = slots};
+	memset(lane, 0, sizeof(*lane));
+	lane->fd = -1;
+	lane->tcp = tcp;
+	lane->trains = trains;
+	lane->server = *server;
+	lane->slot_count = slots;
 	lane->slots = calloc(slots, sizeof(*lane->slots));
 	lane->unused = calloc(slots, sizeof(*lane->unused));
 	lane->out = malloc(LANE_STREAM_SIZE);
@@ -188,19 +195,28 @@ static void receive_tcp(struct lane *lane, struct lane_counts *counts)
 void lane_receive(struct lane *lane, struct lane_counts *counts)
 {
 	uint64_t before = counts->answered;
+	int64_t start_ns = clock_now_ns();
 
 	if (lane->tcp)
 		receive_tcp(lane, counts);
 	else
 		receive_udp(lane, counts);
-	counts->visits++;
-	counts->idle_visits += counts->answered == before;
+	if (counts->answered == before)
+		counts->idle_ns += clock_now_ns() - start_ns;
 }
 
 /* --- queries --------------------------------------------------------------------------------- */
 
-static unsigned int send_udp(struct lane *lane, struct questions *questions, unsigned int count,
-			     int64_t first_ns, int64_t gap_ns)
+/* Gives back the slots of the queries of the batch that did not leave. */
+static unsigned int keep_sent(struct lane *lane, unsigned int count, unsigned int sent)
+{
+	for (unsigned int i = count; i > sent; i--)
+		free_slot(lane, batch.slots[i - 1]);
+	return sent;
+}
+
+static unsigned int send_messages(struct lane *lane, struct questions *questions,
+				  unsigned int count, int64_t first_ns, int64_t gap_ns)
 {
 	for (unsigned int i = 0; i < count; i++) {
 		uint16_t slot = take_slot(lane, first_ns + (int64_t)i * gap_ns);
@@ -209,11 +225,47 @@ static unsigned int send_udp(struct lane *lane, struct questions *questions, uns
 			questions_write(questions, lane->slots[slot].id, batch.data[i]);
 	}
 	int left = sendmmsg(lane->fd, batch.messages, count, MSG_DONTWAIT);
-	unsigned int sent = left > 0 ? (unsigned int)left : 0;
 
-	for (unsigned int i = count; i > sent; i--)
-		free_slot(lane, batch.slots[i - 1]);
-	return sent;
+	return keep_sent(lane, count, left > 0 ? (unsigned int)left : 0);
+}
+
+/* Sends `size` octets as messages of `segment` octets. */
+static ssize_t send_segments(int fd, uint8_t *data, size_t size, uint16_t segment)
+{
+	union {
+		struct cmsghdr header;
+		uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+	} control = {.space = {0}};
+	struct iovec piece = {.iov_base = data, .iov_len = size};
+	struct msghdr message = {.msg_iov = &piece,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof(control.space)};
+
+	control.header.cmsg_level = SOL_UDP;
+	control.header.cmsg_type = UDP_SEGMENT;
+	control.header.cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(&control.header), &segment, sizeof(segment));
+	return sendmsg(fd, &message, MSG_DONTWAIT);
+}
+
+static unsigned int send_train(struct lane *lane, struct questions *questions, unsigned int count,
+			       int64_t first_ns, int64_t gap_ns)
+{
+	size_t total = 0;
+	size_t segment = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		batch.slots[i] = take_slot(lane, first_ns + (int64_t)i * gap_ns);
+		segment = questions_write(questions, lane->slots[batch.slots[i]].id,
+					  lane->out + total);
+		total += segment;
+	}
+	ssize_t left = send_segments(lane->fd, lane->out, total, (uint16_t)segment);
+
+	if (left < 0 && errno != EAGAIN && errno != ENOBUFS && errno != ECONNREFUSED)
+		lane->trains = false; /* a kernel without */
+	return keep_sent(lane, count, left == (ssize_t)total ? count : 0);
 }
 
 static unsigned int send_tcp(struct lane *lane, struct questions *questions, unsigned int count,
@@ -242,8 +294,13 @@ unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned 
 		count = lane->unused_count;
 	if (count == 0)
 		return 0;
-	unsigned int sent = lane->tcp ? send_tcp(lane, questions, count, first_ns, gap_ns)
-				      : send_udp(lane, questions, count, first_ns, gap_ns);
+	unsigned int sent;
+	if (lane->tcp)
+		sent = send_tcp(lane, questions, count, first_ns, gap_ns);
+	else if (lane->trains && count > 1)
+		sent = send_train(lane, questions, count, first_ns, gap_ns);
+	else
+		sent = send_messages(lane, questions, count, first_ns, gap_ns);
 	counts->sent += sent;
 	return sent;
 }

@@ -5,6 +5,10 @@
  * A query's ID is made of its slot and of how often the slot was used before, so that a reply finds
  * its query by an index, and one that comes too late or twice is told from the one awaited.
  *
+ * By UDP, queries of one size leave as a train: one datagram for the kernel to cut up
+ * (UDP_SEGMENT), which saves most of the cost of sending. The server gets single messages all the
+ * same.
+ *
  * Nothing blocks after lane_open, but for connecting again when a server closes a TCP connection.
  * Sending and receiving work on up to LANE_BATCH messages per system call and allocate nothing.
  * One thread.
@@ -33,8 +37,7 @@ struct lane_counts {
 	uint64_t truncated;
 	uint64_t empty; /* NOERROR without an answer record */
 	uint64_t reconnects;
-	uint64_t visits; /* calls of lane_receive, and those that brought nothing: */
-	uint64_t idle_visits;
+	int64_t idle_ns; /* time in calls of lane_receive that brought nothing */
 	uint64_t rcodes[16];
 	struct histogram latency;
 };
@@ -47,6 +50,7 @@ struct lane_slot {
 struct lane {
 	int fd;
 	bool tcp;
+	bool trains; /* may send trains, as long as the kernel takes them */
 	struct sockaddr_in server;
 	struct lane_slot *slots;
 	uint16_t *unused; /* a stack of indexes of slots */
@@ -59,9 +63,10 @@ struct lane {
 	size_t in_size;
 };
 
-/* Connects to `server` (network byte order). `slots`, a power of two, is the largest number of
- * queries under way. False with errno set. */
-bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, unsigned int slots);
+/* Connects to `server` (network byte order). `trains`: all queries are of one size. `slots`, a
+ * power of two, is the largest number of queries under way. False with errno set. */
+bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bool trains,
+	       unsigned int slots);
 void lane_close(struct lane *lane);
 
 static inline unsigned int lane_outstanding(const struct lane *lane)

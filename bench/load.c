@@ -14,8 +14,9 @@
  *    waiting in here is not hidden; queries that could not be sent within 100 ms are skipped and
  *    counted.
  *
- * "idle" in the result is the share of looks at a socket that brought nothing: near 0 in a closed
- * loop, the generator is what limits the rate.
+ * "idle" in the result is the share of time that went into looking at sockets with nothing to
+ * bring: near 0 in a closed loop, the generator is what limits the rate. --single sends every query
+ * on its own, for kernels or servers that mind trains of them (lane.h).
  *
  * It warms up, writes the line "measuring", counts for --seconds, writes "measured", waits for the
  * last replies, and ends with one line of JSON. Whoever wants to know what the server cost reads
@@ -45,6 +46,7 @@ struct options {
 	struct sockaddr_in server;
 	struct questions_options questions;
 	bool tcp;
+	bool single;
 	unsigned int lanes;
 	unsigned int window; /* queries under way, all lanes together */
 	double rate;         /* per second; 0: closed loop */
@@ -73,7 +75,7 @@ static void usage(void)
 	fputs("usage: load --server ADDRESS:PORT (--pattern NAME [--names N] [--types A,AAAA] | "
 	      "--file FILE)\n"
 	      "            [--tcp] [--sockets N] [--window N | --rate N] [--seconds N] [--warm N]\n"
-	      "            [--timeout N] [--edns SIZE] [--seed N]\n",
+	      "            [--timeout N] [--edns SIZE] [--seed N] [--single]\n",
 	      stderr);
 	exit(2);
 }
@@ -140,6 +142,9 @@ static void parse_option(struct options *options, int option, const char *name)
 	case 'T':
 		options->tcp = true;
 		break;
+	case '1':
+		options->single = true;
+		break;
 	case 'n':
 		options->questions.names = (uint64_t)parse_number(name, optarg, 1, 1e15);
 		break;
@@ -179,16 +184,14 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{"types", 1, NULL, 't'},   {"tcp", 0, NULL, 'T'},     {"names", 1, NULL, 'n'},
 		{"sockets", 1, NULL, 'l'}, {"window", 1, NULL, 'w'},  {"rate", 1, NULL, 'r'},
 		{"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},    {"timeout", 1, NULL, 'o'},
-		{"edns", 1, NULL, 'e'},    {"seed", 1, NULL, 'x'},    {NULL, 0, NULL, 0},
+		{"edns", 1, NULL, 'e'},    {"single", 0, NULL, '1'},  {"seed", 1, NULL, 'x'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 	int index = 0;
 
-	*options = (struct options){.lanes = 16,
-				    .window = 256,
-				    .seconds = 3,
-				    .warm_seconds = 0.5,
-				    .timeout_seconds = 1};
+	*options = (struct options){
+		.lanes = 8, .window = 128, .seconds = 3, .warm_seconds = 0.5, .timeout_seconds = 1};
 	options->questions.names = 10000;
 	options->questions.types[0] = DNS_TYPE_A;
 	options->questions.type_count = 1;
@@ -332,8 +335,7 @@ static void report(const struct load *load, double seconds, uint64_t answered)
 	       seconds, answered, (double)answered / seconds, counts->sent, counts->lost,
 	       load->skipped, counts->unexpected, counts->truncated, counts->empty,
 	       counts->reconnects);
-	printf(", \"idle\": %.3f",
-	       (double)counts->idle_visits / (double)(counts->visits > 0 ? counts->visits : 1));
+	printf(", \"idle\": %.3f", (double)counts->idle_ns / 1e9 / seconds);
 	printf(", \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
 	       "\"max_us\": %.1f, \"rcodes\": {",
 	       us(histogram_percentile(latency, 0.5)), us(histogram_percentile(latency, 0.9)),
@@ -356,10 +358,12 @@ static void say(const char *line)
 
 static void open_lanes(struct load *load)
 {
-	unsigned int slots = choose_slots(&load->options);
+	const struct options *options = &load->options;
+	bool trains = !options->single && !options->questions.file;
+	unsigned int slots = choose_slots(options);
 
 	for (unsigned int i = 0; i < load->options.lanes; i++) {
-		if (!lane_open(&load->lanes[i], &load->options.server, load->options.tcp, slots))
+		if (!lane_open(&load->lanes[i], &options->server, options->tcp, trains, slots))
 			fail("cannot connect", strerror(errno));
 	}
 }

@@ -1,20 +1,22 @@
 """How fast Godwit answers, beside other servers, on one machine in one run.
 
-    speed.py [--quick] [--contestants LIST] [--rounds N] [--seconds S] [--transports udp,tcp]
-             [--workloads names,nxdomain] [--sizes LIST] [--json FILE]
+    speed.py [--quick] [--contestants LIST] [--streams LIST] [--rounds N] [--seconds S]
+             [--sizes LIST] [--json FILE]
 
 All serve the same zone, 10,000 names with an A and an AAAA record. Every server runs on one CPU and
 the load generator (load.c) on another. Round after round each contestant is measured in turn, three
-ways: with 256 queries always under way (queries per second, loss, and CPU time per query: user and
+ways: with 128 queries always under way (queries per second, loss, and CPU time per query: user and
 system of all its processes, databases included), with half as many queries per second as that
 brought (latency), and with one query at a time (idle latency). The figures shown are the medians of
 the rounds; the JSON has every round.
 
-Workloads: "names" asks for names of the zone, "nxdomain" for random names that do not exist. "odd"
-is the share of replies that are not what the workload must bring: a warning not to trust the row.
+Streams of queries: udp:names and tcp:names ask for names of the zone, udp:nxdomain and tcp:nxdomain
+for random names that do not exist. "odd" is the share of replies that are not what the stream must
+bring: a warning not to trust the row.
 
 Contestants: echo sends queries back as they are: the least that any server can cost. godwit-nocache
-asks its backend for everything. godwit-2 has two workers, on two CPUs where there are three.
+asks its backend for everything. godwit-N has N workers, on as many CPUs as there are beside the
+generator's, and N times as many queries under way.
 
 At the end, Godwit again on stores of the sizes asked for, to see how its cost grows.
 """
@@ -30,17 +32,16 @@ import threading
 import databases
 import peers
 from databases import ZONE, owner
-from lab import (Lab, cpu_seconds, find_program, godwit, install, machine, print_table,
+from lab import (Lab, cpu_between, cpu_times, godwit, install, machine, print_table,
                  process_tree, say)
 
 NAMES = 10_000
 TYPES = ("A", "AAAA")
 PATTERNS = {"names": f"h#######.{ZONE}", "nxdomain": f"x????????????.{ZONE}"}
 RCODES = {"names": "0", "nxdomain": "3"}
-SATURATED = {"udp": ["--window", 256, "--sockets", 16],
-             "tcp": ["--window", 256, "--sockets", 16, "--tcp"]}
-PACED = {"udp": ["--sockets", 16], "tcp": ["--sockets", 16, "--tcp"]}
-ALONE = {"udp": ["--window", 1, "--sockets", 1], "tcp": ["--window", 1, "--sockets", 1, "--tcp"]}
+STREAMS = ("udp:names", "udp:nxdomain", "tcp:names", "tcp:nxdomain")
+WINDOW = 128  # queries under way: what every server's socket buffer has room for
+SOCKETS = 8
 
 
 def bench_program(name):
@@ -55,15 +56,14 @@ def bench_program(name):
 class Contestant:
     """A running server: where it listens and whose CPU time counts."""
 
-    def __init__(self, name, address, pids, transports=("udp", "tcp"),
-                 workloads=("names", "nxdomain"), warm=0.0, answers=True):
+    def __init__(self, name, address, pids, streams=STREAMS, warm=0.0, workers=1):
         self.name = name
         self.address = address
         self.pids = process_tree(pids)
-        self.transports = transports
-        self.workloads = workloads
+        self.streams = streams
         self.warm = warm  # seconds of load more than others need until its caches are full
-        self.answers = answers
+        self.workers = workers
+        self.answers = name != "echo"
 
 
 class Field:
@@ -85,8 +85,8 @@ class Field:
     def echo(self, name):
         port = godwit.free_port()
         program = self.lab.start(name, bench_program("echo"), port)
-        return Contestant(name, f"127.0.0.1:{port}", [program.pid], transports=("udp",),
-                          workloads=("names",), answers=False)
+        return Contestant(name, f"127.0.0.1:{port}", [program.pid],
+                          streams=("udp:names",))
 
     def godwit(self, name, workers=1, cache_mb=64, store=None):
         store = store or self.database(databases.Sqlite)
@@ -103,7 +103,8 @@ class Field:
             frontend.stop()
             backend.stop()
             return None
-        return Contestant(name, frontend.address, [frontend.pid, backend.pid, *store.pids()])
+        return Contestant(name, frontend.address, [frontend.pid, backend.pid, *store.pids()],
+                          workers=workers)
 
     def peer(self, name, server, warm=0.0, more=()):
         server.wait_answer(owner(0))
@@ -123,13 +124,18 @@ def has_cache(frontend):
     return any(key.startswith("godwit_frontend_cache") for key in frontend.metrics())
 
 
+def _godwits():
+    """Godwit with one worker, with two, and with more where there are CPUs for them."""
+    for workers in (1, 2, *(n for n in (4, 8, 16) if n < os.cpu_count())):
+        name = "godwit" if workers == 1 else f"godwit-{workers}"
+        yield name, ([], lambda field, name, n=workers: field.godwit(name, n))
+        yield f"{name}-nocache", ([], lambda field, name, n=workers: field.godwit(name, n, 0))
+
+
 # name: (Debian packages, how it is started)
 CONTESTANTS = {
     "echo": ([], lambda field, name: field.echo(name)),
-    "godwit": ([], lambda field, name: field.godwit(name)),
-    "godwit-nocache": ([], lambda field, name: field.godwit(name, cache_mb=0)),
-    "godwit-2": ([], lambda field, name: field.godwit(name, workers=2)),
-    "godwit-2-nocache": ([], lambda field, name: field.godwit(name, workers=2, cache_mb=0)),
+    **dict(_godwits()),
     "knot": (["knot"],
              lambda field, name: field.peer(name, peers.Knot(field.lab, field.zone_file, name))),
     "nsd": (["nsd"],
@@ -167,15 +173,16 @@ def start_contestants(field, names):
 class Generator:
     """Runs load.c on a CPU of its own."""
 
-    def __init__(self, cpu):
+    def __init__(self, cpu, options):
         self.cpu = cpu
+        self.options = options
         self.program = bench_program("load")
 
     def run(self, contestant, workload, names, seconds, warm, *options):
         """The generator's figures, and `cpu_us`, the server's CPU time per answer."""
         command = [self.program, "--server", contestant.address, "--pattern", PATTERNS[workload],
                    "--names", names, "--types", ",".join(TYPES), "--seconds", seconds,
-                   "--warm", warm, *options]
+                   "--warm", warm, *self.options, *options]
         process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE,
                                    text=True, preexec_fn=self._take_place)
         watchdog = threading.Timer(seconds + warm + 30, process.kill)
@@ -184,10 +191,10 @@ class Generator:
             marks = []
             for line in process.stdout:
                 if not line.startswith("{"):
-                    marks.append(cpu_seconds(contestant.pids))
+                    marks.append(cpu_times(contestant.pids))
                     continue
                 figures = json.loads(line)
-                spent = marks[1] - marks[0]
+                spent = cpu_between(*marks)
                 figures["cpu_us"] = 1e6 * spent / max(1, figures["answered"])
                 return figures
         finally:
@@ -212,22 +219,26 @@ def odd_share(contestant, workload, figures):
     return 1 - right / total
 
 
-def measure(generator, contestant, workload, transport, plan, names=NAMES, latency=True):
+def measure(generator, contestant, stream, plan, names=NAMES, latency=True):
     """One round's figures of one contestant."""
+    transport, workload = stream.split(":")
+    tcp = ["--tcp"] if transport == "tcp" else []
+    sockets = ["--sockets", SOCKETS * contestant.workers, *tcp]
     full = generator.run(contestant, workload, names, plan.seconds, plan.warm + contestant.warm,
-                         *SATURATED[transport])
+                         "--window", WINDOW * contestant.workers, *sockets)
     row = {"rate": full["rate"], "cpu_us": full["cpu_us"],
            "loss_percent": 100 * full["lost"] / max(1, full["sent"]),
-           "odd_percent": 100 * odd_share(contestant, workload, full), "idle": full["idle"],
-           "full_p50_us": full["p50_us"], "full_p99_us": full["p99_us"]}
+           "odd_percent": 100 * odd_share(contestant, workload, full),
+           "generator_idle": full["idle"], "full_p50_us": full["p50_us"],
+           "full_p99_us": full["p99_us"]}
     if latency and full["rate"] > 2:
         half = generator.run(contestant, workload, names, plan.paced_seconds, 0.2,
-                             "--rate", full["rate"] / 2, *PACED[transport])
+                             "--rate", full["rate"] / 2, *sockets)
         alone = generator.run(contestant, workload, names, plan.alone_seconds, 0.1,
-                              *ALONE[transport])
+                              "--window", 1, "--sockets", 1, *tcp)
+        asked = half["sent"] + half["skipped"]
         row |= {"p50_us": half["p50_us"], "p99_us": half["p99_us"],
-                "half_loss_percent": 100 * (half["lost"] + half["skipped"])
-                / max(1, half["sent"] + half["skipped"]),
+                "half_loss_percent": 100 * (half["lost"] + half["skipped"]) / max(1, asked),
                 "alone_p50_us": alone["p50_us"]}
     return row
 
@@ -255,20 +266,13 @@ def run_rounds(entries, rounds, what):
 
 def compare(field, generator, plan):
     contestants = start_contestants(field, plan.contestants)
-    entries = []
-    for transport in plan.transports:
-        for workload in plan.workloads:
-            for one in contestants:
-                if transport not in one.transports or workload not in one.workloads:
-                    continue
-                entries.append((
-                    {"transport": transport, "workload": workload, "server": one.name},
-                    lambda one=one, workload=workload, transport=transport:
-                        measure(generator, one, workload, transport, plan)))
+    entries = [({"stream": stream, "server": one.name},
+                lambda one=one, stream=stream: measure(generator, one, stream, plan))
+               for stream in plan.streams for one in contestants if stream in one.streams]
     rows = run_rounds(entries, plan.rounds, "contestants")
     ceiling = next((row["cpu_us"] for row in rows if row["server"] == "echo"), None)
     for row in rows:
-        if ceiling and row["transport"] == "udp":
+        if ceiling and row["stream"].startswith("udp:"):
             row["times_echo"] = row["cpu_us"] / ceiling
     return rows
 
@@ -281,10 +285,10 @@ def grow(field, generator, plan):
         say(f"a store of {names} names, filled in {store.fill(names, TYPES):.1f} s")
         found = [one for one in (field.godwit("godwit", store=store),
                                  field.godwit("godwit-nocache", cache_mb=0, store=store)) if one]
-        entries = [({"server": one.name, "names": names, "workload": workload},
-                    lambda one=one, workload=workload:
-                        measure(generator, one, workload, "udp", plan, names, latency=False))
-                   for one in found for workload in plan.workloads]
+        entries = [({"server": one.name, "names": names, "stream": stream},
+                    lambda one=one, stream=stream, names=names:
+                        measure(generator, one, stream, plan, names, latency=False))
+                   for one in found for stream in plan.streams if stream.startswith("udp:")]
         rows += run_rounds(entries, plan.rounds, f"{names} names")
     return rows
 
@@ -297,16 +301,14 @@ FIGURES = [("rate", "queries/s"), ("loss_percent", "loss %"), ("cpu_us", "CPU us
 
 
 def print_results(rows, growth):
-    for transport in ("udp", "tcp"):
-        for workload in PATTERNS:
-            chosen = [row for row in rows
-                      if row["transport"] == transport and row["workload"] == workload]
-            if chosen:
-                print_table(f"{transport.upper()}, {workload} (p50 and p99 at half load)", chosen,
-                            [("server", "server"), *FIGURES])
+    for stream in STREAMS:
+        chosen = [row for row in rows if row["stream"] == stream]
+        if chosen:
+            print_table(f"{stream} (p50 and p99 at half load)", chosen,
+                        [("server", "server"), *FIGURES])
     if growth:
         print_table("UDP, by the number of names in the store", growth,
-                    [("server", "server"), ("workload", "workload"), ("names", "names"),
+                    [("server", "server"), ("stream", "stream"), ("names", "names"),
                      *(figure for figure in FIGURES[:3])])
 
 
@@ -324,17 +326,18 @@ def parse(arguments):
     parser.add_argument("--quick", action="store_true", help="one short round, no other sizes")
     parser.add_argument("--contestants", default=",".join(CONTESTANTS), metavar="LIST",
                         help="default: %(default)s")
-    parser.add_argument("--transports", default="udp,tcp", metavar="LIST")
-    parser.add_argument("--workloads", default=",".join(PATTERNS), metavar="LIST")
+    parser.add_argument("--streams", default=",".join(STREAMS[:3]), metavar="LIST",
+                        help="default: %(default)s; there is also tcp:nxdomain")
     parser.add_argument("--rounds", type=int, help="default: 3")
     parser.add_argument("--seconds", type=float, help="of each measurement; default: 2")
+    parser.add_argument("--single", action="store_true",
+                        help="send every query on its own (see lane.h): the generator tires sooner")
     parser.add_argument("--sizes", metavar="LIST",
                         help="names of other stores; default: 1000,100000,1000000; 0: none")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
     plan = parser.parse_args(arguments)
     plan.contestants = split_list(parser, plan.contestants, CONTESTANTS)
-    plan.transports = split_list(parser, plan.transports, SATURATED)
-    plan.workloads = split_list(parser, plan.workloads, PATTERNS)
+    plan.streams = split_list(parser, plan.streams, STREAMS)
     plan.rounds = max(1, plan.rounds or (1 if plan.quick else 3))
     plan.seconds = plan.seconds or (0.7 if plan.quick else 2.0)
     plan.warm = 0.3 if plan.quick else 0.5
@@ -357,7 +360,7 @@ def choose_cpus():
 def main():
     plan = parse(sys.argv[1:])
     server_cpus, generator_cpu = choose_cpus()
-    generator = Generator(generator_cpu)
+    generator = Generator(generator_cpu, ["--single"] if plan.single else [])
     about = machine()
     if about["load_average"] > 0.5:
         say(f"the machine is not quiet (load average {about['load_average']:.1f}): rates and "
