@@ -38,7 +38,7 @@ static const struct figure figures[] = {
 	{"godwit_backend_zones_without_soa", "zones without SOA", FIGURE_TROUBLE},
 	{"godwit_backend_records_rejected_total", "records left out", FIGURE_TROUBLE},
 	{"godwit_backend_store_outages_total", "store outages", FIGURE_TROUBLE},
-	{"godwit_backend_store_guarded_total", "reloads refused", FIGURE_TROUBLE},
+	{"godwit_backend_store_guarded_total", "loads held back", FIGURE_TROUBLE},
 	{"godwit_frontend_backend_up", "backends", FIGURE_PEERS},
 	{"godwit_frontend_queries_total", "queries", FIGURE_COUNT},
 	{"godwit_frontend_unanswered_total", "unanswered", FIGURE_TROUBLE},

@@ -430,3 +430,24 @@ def test_reload_fails_when_a_backend_refuses_or_is_silent(admin_server):
     assert done.stderr.count("\n") == 1 and "3 of 4" in done.stderr and "reload --help" in done.stderr
     done = reload("--admin", "unix:/nowhere")
     assert done.returncode == 1 and "HOST:PORT" in done.stderr and done.stdout == ""
+
+
+def test_reload_of_a_running_backend(backend):
+    loads = backend.metric("godwit_backend_store_loads_total")
+    done = reload("--admin", backend.admin)
+    assert done.returncode == 0 and done.stderr == "", done
+    assert re.fullmatch(re.escape(backend.admin) + r"  [^\n]+\n", done.stdout)
+    godwit.wait_until(lambda: backend.metric("godwit_backend_store_loads_total") == loads + 1)
+
+
+def test_reload_with_force_confirms_a_loss(store, backend, tmp_path):
+    records = backend.metric("godwit_backend_records")
+    emptier = godwit.Store(tmp_path, "emptier.db").init()
+    emptier.sql("PRAGMA journal_mode = DELETE")
+    os.replace(emptier.path, store.path)
+    godwit.wait_until(lambda: backend.metric("godwit_backend_store_guarded_total") > 0)
+    refused = reload("--admin", backend.admin)
+    assert refused.returncode == 1 and "--force" in refused.stdout, refused
+    assert backend.metric("godwit_backend_records") == records
+    assert reload("--admin", backend.admin, "--force").returncode == 0
+    godwit.wait_until(lambda: backend.metric("godwit_backend_records") == 0)
