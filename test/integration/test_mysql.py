@@ -11,7 +11,7 @@ import pytest
 
 import godwit
 from godwit import GrpcClient, run, wait_until
-from mysql_server import PASSWORD, MysqlServer, MysqlStore
+from mysql_server import GALERA, PASSWORD, GaleraMember, MysqlServer, MysqlStore
 from redis_server import make_certificates
 
 # From the commit to the changed answer, at the default polling of 100 ms.
@@ -587,6 +587,41 @@ def test_an_account_without_select_is_told_so(store, start_mysql_backend):
     store.make_user("nobody_much", "SELECT", on="domains")
     backend = start_mysql_backend(store, store.url_of("nobody_much")).wait_alive()
     wait_until(lambda: "SELECT command denied" in backend.log())
+
+
+@pytest.mark.skipif(not GALERA.exists() or not godwit.has_program("rsync"),
+                    reason="needs galera-4 and rsync")
+def test_galera_members_are_followed_and_replace_each_other(tmp_path, start_mysql_backend):
+    first = GaleraMember(tmp_path)
+    second = None
+    try:
+        second = GaleraMember(tmp_path, first)
+        store = MysqlStore(first, tmp_path).init()
+        store.load_zone()
+        hosts = f"{second.address},{first.address}"
+        backend = start_mysql_backend(store, store.url_of("reader", hosts=hosts)).wait_ready()
+        with GrpcClient(backend.address) as client:
+            # Open on the one member, while changes go on on both and one of them is followed.
+            late = store.connect(autocommit=False)
+            insert(late, store, "late.example.com", "192.0.2.1")
+            other = second.connect("writer", PASSWORD, store.database)
+            for number in range(10):
+                insert(other, store, f"second{number}.example.com", "192.0.2.2")
+                store.add_record(f"first{number}.example.com", "A", "192.0.2.3")
+            wait_answers(client, "second9.example.com", ["192.0.2.2"], timeout=2)
+            wait_answers(client, "first9.example.com", ["192.0.2.3"], timeout=2)
+            time.sleep(7)
+            late.commit()
+            wait_answers(client, "late.example.com", ["192.0.2.1"], timeout=2)
+            assert backend.metric(LOADS) == 1
+            second.stop()
+            store.add_record("alone.example.com", "A", "192.0.2.4")
+            wait_answers(client, "alone.example.com", ["192.0.2.4"], timeout=10)
+            assert backend.metric(UP) == 1
+    finally:
+        for server in (second, first):
+            if server:
+                server.destroy()
 
 
 # --- godwitctl ------------------------------------------------------------------------------------
