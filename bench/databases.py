@@ -130,7 +130,8 @@ class MariaDB(Database):
     def _connect(self, database="godwit"):
         import pymysql
         return pymysql.connect(unix_socket=str(self.socket), user="root", database=database,
-                               autocommit=True)
+                               autocommit=True, connect_timeout=WAIT_SECONDS,
+                               read_timeout=WAIT_SECONDS, write_timeout=WAIT_SECONDS)
 
     def _answers(self):
         self.server.check_running()
@@ -179,7 +180,7 @@ class Redis(Database):
 
     def _connect(self):
         import redis
-        return redis.Redis(port=self.port)
+        return redis.Redis(port=self.port, socket_timeout=WAIT_SECONDS)
 
     def _answers(self):
         self.server.check_running()

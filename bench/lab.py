@@ -61,7 +61,8 @@ class Program:
 
     def check_running(self):
         if self.process.poll() is not None:
-            raise RuntimeError(f"{self.name} ended ({self.process.returncode}):\n{self.log()[-2000:]}")
+            raise RuntimeError(
+                f"{self.name} ended ({self.process.returncode}):\n{self.log()[-2000:]}")
 
     def stop(self, timeout=30):
         if self.process.poll() is None:
@@ -74,19 +75,24 @@ class Program:
 
 
 class Lab:
-    """Where servers run. What is started while `cpus` is set, runs on these alone."""
+    """Where servers run. What is started while `cpus` is set, runs on these alone. A benchmark that
+    lasts longer than `limit` seconds ends."""
 
-    def __init__(self):
+    def __init__(self, limit=3600):
         self.cpus = None
+        self.limit = limit
         self._stack = contextlib.ExitStack()
 
     def __enter__(self):
         self.directory = pathlib.Path(
             self._stack.enter_context(tempfile.TemporaryDirectory(prefix="godwit-bench-")))
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(f"not done in {self.limit} s"))
+        signal.alarm(self.limit)
         return self
 
     def __exit__(self, *exception):
+        signal.alarm(0)
         return self._stack.__exit__(*exception)
 
     def make_directory(self, name):

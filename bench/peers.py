@@ -1,5 +1,5 @@
-"""The servers that Godwit is compared with, each started by hand from a configuration of its own, in
-the lab's directory and on a free port of 127.0.0.1.
+"""The servers that Godwit is compared with, each started by hand from a configuration of its own,
+in the lab's directory and on a free port of 127.0.0.1.
 
     PowerDns(lab, lines, caches=True)     on a database: `lines` say which (databases.py)
     Knot(lab, zone_file)                  one UDP and one TCP worker
@@ -15,7 +15,6 @@ import dns.exception
 from databases import ZONE
 from lab import find_program, godwit
 
-PACKAGES = {"knot": ["knot"], "nsd": ["nsd"], "dnsdist": ["dnsdist", "knot"]}
 POWERDNS_PACKAGES = {"sqlite": ["pdns-server", "pdns-backend-sqlite3"],
                      "mariadb": ["pdns-server", "pdns-backend-mysql"]}
 

@@ -1,5 +1,5 @@
-"""What each record store costs, and how soon a changed record is on the wire, beside PowerDNS on the
-same database.
+"""What each record store costs, and how soon a changed record is on the wire, beside PowerDNS on
+the same database.
 
     stores.py [--quick] [--stores LIST] [--sizes LIST] [--updates N] [--no-peers] [--json FILE]
 
@@ -280,6 +280,7 @@ def parse(arguments):
 
 def main():
     plan = parse(sys.argv[1:])
+    about = machine()
     sys.setswitchinterval(0.0005)
     install_what_is_needed(plan)
     loads, latencies = [], []
@@ -299,7 +300,7 @@ def main():
         ("p99_ms", "p99"), ("max_ms", "max"), ("not_seen", "not seen")])
     if plan.json:
         with open(plan.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "loading": loads, "latency": latencies}, file, indent=1)
+            json.dump({"machine": about, "loading": loads, "latency": latencies}, file, indent=1)
             file.write("\n")
 
 
