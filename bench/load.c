@@ -40,7 +40,8 @@
 #define NS_PER_SECOND INT64_C(1000000000)
 #define EXPIRE_EACH_NS (NS_PER_SECOND / 10)
 #define SKIP_AFTER_NS (NS_PER_SECOND / 10)
-#define OPEN_LOOP_BATCH 16u /* at once on one lane, when the loop is late */
+#define RECONNECTS_MAX 10000 /* a server that closes every connection ends the run */
+#define OPEN_LOOP_BATCH 16u  /* at once on one lane, when the loop is late */
 
 struct options {
 	struct sockaddr_in server;
@@ -282,7 +283,7 @@ static double run(struct load *load, double seconds)
 	int64_t start_ns = clock_now_ns();
 	int64_t end_ns = start_ns + (int64_t)(seconds * (double)NS_PER_SECOND);
 
-	while (clock_now_ns() < end_ns) {
+	while (clock_now_ns() < end_ns && load->counts.reconnects < RECONNECTS_MAX) {
 		if (load->options.rate > 0)
 			run_open(load);
 		else
@@ -322,8 +323,9 @@ static double us(int64_t ns)
 	return (double)ns / 1000;
 }
 
-/* `answered` came within the `seconds` measured; the counts also hold what came later. */
-static void report(const struct load *load, double seconds, uint64_t answered)
+/* `at_end` was counted within the `seconds` measured; the load's own counts hold what came later.
+ */
+static void report(const struct load *load, double seconds, const struct lane_counts *at_end)
 {
 	const struct lane_counts *counts = &load->counts;
 	const struct histogram *latency = &counts->latency;
@@ -332,10 +334,10 @@ static void report(const struct load *load, double seconds, uint64_t answered)
 	printf("{\"seconds\": %.3f, \"answered\": %" PRIu64 ", \"rate\": %.1f, \"sent\": %" PRIu64
 	       ", \"lost\": %" PRIu64 ", \"skipped\": %" PRIu64 ", \"unexpected\": %" PRIu64
 	       ", \"truncated\": %" PRIu64 ", \"empty\": %" PRIu64 ", \"reconnects\": %" PRIu64,
-	       seconds, answered, (double)answered / seconds, counts->sent, counts->lost,
-	       load->skipped, counts->unexpected, counts->truncated, counts->empty,
+	       seconds, at_end->answered, (double)at_end->answered / seconds, counts->sent,
+	       counts->lost, load->skipped, counts->unexpected, counts->truncated, counts->empty,
 	       counts->reconnects);
-	printf(", \"idle\": %.3f", (double)counts->idle_ns / 1e9 / seconds);
+	printf(", \"idle\": %.3f", (double)at_end->idle_ns / 1e9 / seconds);
 	printf(", \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
 	       "\"max_us\": %.1f, \"rcodes\": {",
 	       us(histogram_percentile(latency, 0.5)), us(histogram_percentile(latency, 0.9)),
@@ -371,6 +373,7 @@ static void open_lanes(struct load *load)
 int main(int argc, char **argv)
 {
 	static struct load load; /* too large for the stack */
+	static struct lane_counts at_end;
 	char error[256];
 
 	parse_options(&load.options, argc, argv);
@@ -384,10 +387,10 @@ int main(int argc, char **argv)
 	load.skipped = 0;
 	say("measuring");
 	double seconds = run(&load, load.options.seconds);
-	uint64_t answered = load.counts.answered;
+	at_end = load.counts;
 	say("measured");
 	drain(&load);
-	report(&load, seconds, answered);
+	report(&load, seconds, &at_end);
 	for (unsigned int i = 0; i < load.options.lanes; i++)
 		lane_close(&load.lanes[i]);
 	questions_destroy(load.questions);
