@@ -79,7 +79,9 @@ static int rdata_fail(char *reason, size_t size, int error, const char *format, 
 
 int dns_type_from_text(const char *text)
 {
-	/* libldns reads no further than TYPE's digits and takes any number: both are checked here.
+	/*
+	 * libldns reads no further than TYPE's digits and takes any number: both are checked
+	 * here.
 	 */
 	if (strncasecmp(text, "TYPE", 4) == 0 && isdigit((unsigned char)text[4])) {
 		char *end;

@@ -65,7 +65,9 @@ struct channel_result {
 
 struct channel_handler {
 	void *ctx;
-	/* A call has ended, by a reply, a failure or channel_call_cancel. It is the caller's again.
+	/*
+	 * A call has ended, by a reply, a failure or channel_call_cancel. It is the caller's
+	 * again.
 	 */
 	void (*done)(void *ctx, struct channel_call *call, const struct channel_result *result);
 	void (*state)(void *ctx, void *owner, enum channel_state state);
