@@ -6,7 +6,8 @@
  *   mysql_connect.c   finding a host that serves, and setting the session up
  *   mysql_query.c     statements, results, error lines
  *   mysql_schema.c    the tables and triggers: checking and creating them
- *   mysql_read.c      rows into names: loading and godwitctl's reads
+ *   mysql_names.c     rows into names
+ *   mysql_read.c      loading, and godwitctl's reads
  *   mysql_follow.c    the stream of changes
  *   mysql_changes.c   what one look finds changed, by zone and name
  *   mysql_gaps.c      numbers of changes that were not seen yet
@@ -168,6 +169,23 @@ void mysql_store_add_spellings(struct mysql_store *store, const char *name);
 int mysql_store_init(struct storage *storage);
 /* STORAGE_OK when the connection is open and every table is there, and trigger, if visible. */
 int mysql_schema_check(struct mysql_store *store);
+
+/* --- mysql_names.c ------------------------------------------------------------------------------
+ *
+ * Each calls `each` for names until it returns other than 0. Rows are read one by one: `each` must
+ * not use the store, and stopping early ends the connection. Both note in the zones whether they
+ * have odd names.
+ */
+
+/* All names of all zones. Names of zones that are not in `zones` are left out. */
+int mysql_names_read_all(struct mysql_store *store, const struct powerdns_zones *zones,
+			 storage_name_fn *each, void *ctx);
+/* All names of one zone. */
+int mysql_names_read_zone(struct mysql_store *store, struct powerdns_zone *zone,
+			  storage_name_fn *each, void *ctx);
+/* Some names of one zone, sorted and all different: also for one that has no records. */
+int mysql_names_look_up(struct mysql_store *store, const struct powerdns_zone *zone,
+			char *const *names, size_t count, storage_name_fn *each, void *ctx);
 
 /* --- mysql_read.c -------------------------------------------------------------------------------
  */

@@ -33,7 +33,8 @@
 static const char doing[] = "trim godwit_changes";
 
 /*
- * Deletes one batch of rows below `below` that are older than `minutes`. Returns how many, or -1.
+ * Deletes one batch of rows below `below` that are older than `minutes`. Returns how many, or -1
+ * when this account or server does not allow it. Another failure is the next look's to report.
  */
 static int64_t trim_batch(struct mysql_store *store, uint64_t below, int minutes)
 {
@@ -47,7 +48,7 @@ static int64_t trim_batch(struct mysql_store *store, uint64_t below, int minutes
 			      "seq < %" PRIu64 " AND at < NOW(6) - INTERVAL %d MINUTE", below,
 			      minutes);
 	if (mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result) != STORAGE_OK)
-		return -1;
+		return 0;
 	if (mysql_result_next(store, &result, doing) == STORAGE_OK && result.row)
 		last = (uint64_t)mysql_result_number(&result, 0, 0);
 	mysql_result_close(store, &result);
@@ -57,8 +58,9 @@ static int64_t trim_batch(struct mysql_store *store, uint64_t below, int minutes
 	mysql_text_add_format(&store->statement,
 			      "seq <= %" PRIu64 " AND at < NOW(6) - INTERVAL %d MINUTE", last,
 			      minutes);
-	if (mysql_store_run(store, MYSQL_REPLY_MS, doing) != STORAGE_OK)
-		return -1;
+	int status = mysql_store_run(store, MYSQL_REPLY_MS, doing);
+	if (status != STORAGE_OK)
+		return status == STORAGE_REFUSED ? -1 : 0;
 	return (int64_t)mysql_affected_rows(store->db);
 }
 
@@ -76,19 +78,19 @@ void mysql_trim_as_follower(struct mysql_store *store, int64_t now_ms)
 {
 	uint64_t below = store->trim_below;
 	int64_t deleted = 0;
+	bool more = true;
 
 	if (store->trim_refused || !store->db || now_ms < store->trim_at_ms)
 		return;
-	for (int i = 0; i < BATCHES && below > 0 && deleted >= 0; i++) {
-		deleted = trim_batch(store, below, KEPT_MINUTES);
-		if (deleted < BATCH_ROWS)
-			break;
+	for (int i = 0; i < BATCHES && more; i++) {
+		deleted = below > 0 ? trim_batch(store, below, KEPT_MINUTES) : 0;
+		more = deleted >= BATCH_ROWS / 2; /* some of a batch may have to stay */
 	}
-	if (deleted < 0 && store->db)
+	if (deleted < 0)
 		note_refusal(store);
-	store->trim_at_ms = now_ms + (deleted == BATCH_ROWS ? BUSY_ROUND_MS : ROUND_MS);
+	store->trim_at_ms = now_ms + (more ? BUSY_ROUND_MS : ROUND_MS);
 	/* For the next round: all below is seen by now, the mark excepted. */
-	if (deleted != BATCH_ROWS)
+	if (!more)
 		store->trim_below =
 			store->gaps.count > 0 ? store->gaps.list[0].first : store->mark.seq;
 }
