@@ -19,50 +19,6 @@
 #include <strings.h>
 
 #define WHITE_SPACE " \t\r\n"
-#define ANY_REST UINT8_MAX /* the layout's tail may have any length */
-
-/* Data of a type as octets before the names, names, octets behind. */
-struct rdata_layout {
-	uint16_t type;
-	uint8_t before;
-	uint8_t names;
-	uint8_t after;
-};
-
-static const struct rdata_layout rdata_layouts[] = {
-	{DNS_TYPE_A, 0, 0, 4},
-	{DNS_TYPE_NS, 0, 1, 0},
-	{DNS_TYPE_MD, 0, 1, 0},
-	{DNS_TYPE_MF, 0, 1, 0},
-	{DNS_TYPE_CNAME, 0, 1, 0},
-	{DNS_TYPE_SOA, 0, 2, 20},
-	{DNS_TYPE_MB, 0, 1, 0},
-	{DNS_TYPE_MG, 0, 1, 0},
-	{DNS_TYPE_MR, 0, 1, 0},
-	{DNS_TYPE_PTR, 0, 1, 0},
-	{DNS_TYPE_MINFO, 0, 2, 0},
-	{DNS_TYPE_MX, 2, 1, 0},
-	{LDNS_RR_TYPE_RP, 0, 2, 0},
-	{DNS_TYPE_AFSDB, 2, 1, 0},
-	{LDNS_RR_TYPE_RT, 2, 1, 0},
-	{LDNS_RR_TYPE_PX, 2, 2, 0},
-	{DNS_TYPE_AAAA, 0, 0, 16},
-	{DNS_TYPE_SRV, 6, 1, 0},
-	{LDNS_RR_TYPE_KX, 2, 1, 0},
-	{DNS_TYPE_DNAME, 0, 1, 0},
-	{DNS_TYPE_DS, 4, 0, ANY_REST},
-	{DNS_TYPE_SVCB, 2, 1, ANY_REST},
-	{DNS_TYPE_HTTPS, 2, 1, ANY_REST},
-};
-
-static const struct rdata_layout *rdata_find_layout(uint16_t type)
-{
-	for (size_t i = 0; i < sizeof(rdata_layouts) / sizeof(rdata_layouts[0]); i++) {
-		if (rdata_layouts[i].type == type)
-			return &rdata_layouts[i];
-	}
-	return NULL;
-}
 
 static int rdata_fail(char *reason, size_t size, int error, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -115,35 +71,6 @@ int dns_type_is_data(uint16_t type)
 {
 	/* RFC 6895 section 3.1: 128 to 255 are QTYPEs and meta types, 0 is reserved. */
 	return type != 0 && type != DNS_TYPE_OPT && (type < 128 || type > 255);
-}
-
-int dns_rdata_find_name(uint16_t type)
-{
-	const struct rdata_layout *layout = rdata_find_layout(type);
-
-	return layout && layout->names > 0 ? layout->before : -1;
-}
-
-int dns_rdata_check(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	const struct rdata_layout *layout = rdata_find_layout(type);
-	size_t offset;
-
-	if (!layout)
-		return 0;
-	offset = layout->before;
-	if (offset > size)
-		return DNS_ERROR_BAD_RDATA;
-	for (unsigned int i = 0; i < layout->names; i++) {
-		uint8_t name[DNS_NAME_MAX];
-		size_t start = offset;
-		int name_size = dns_name_parse(rdata, size, &offset, name);
-		if (name_size < 0 || offset - start != (size_t)name_size)
-			return DNS_ERROR_BAD_RDATA;
-	}
-	if (layout->after != ANY_REST && size - offset != layout->after)
-		return DNS_ERROR_BAD_RDATA;
-	return 0;
 }
 
 static int hex_value(char c)
@@ -529,6 +456,20 @@ static char *rdata_to_ldns(uint16_t type, const uint8_t *rdata, size_t size)
 	return text;
 }
 
+/* Types whose data is a name and nothing else. */
+static bool type_is_one_name(uint16_t type)
+{
+	switch (type) {
+	case DNS_TYPE_NS:
+	case DNS_TYPE_CNAME:
+	case DNS_TYPE_DNAME:
+	case DNS_TYPE_PTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
 {
 	const ldns_rr_descriptor *known = ldns_rr_descript(type);
@@ -543,7 +484,7 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 		return rdata_to_generic(rdata, size, out, capacity);
 	if (type == DNS_TYPE_A || type == DNS_TYPE_AAAA) {
 		inet_ntop(type == DNS_TYPE_A ? AF_INET : AF_INET6, rdata, name, sizeof(name));
-	} else if (dns_rdata_find_name(type) == 0 && rdata_find_layout(type)->names == 1) {
+	} else if (type_is_one_name(type)) {
 		dns_name_to_text(rdata, name);
 	} else {
 		text = made = rdata_to_ldns(type, rdata, size);

@@ -150,6 +150,33 @@ static void test_long_strings_are_refused_with_advice(void)
 		       "a string longer than 255 octets: split it into several strings");
 }
 
+/* Some of these have libldns end the program when it is to write them. */
+static void test_malformed_svcparams_are_refused(void)
+{
+	static const char *const cases[] = {
+		"\\# 5 000100 0000",              /* half a parameter */
+		"\\# 8 000100 FF00 0009 01",      /* a value longer than the data */
+		"\\# 9 000100 FF00 0001 0102",    /* octets behind the last value */
+		"\\# 7 000100 0000 0000",         /* mandatory: no key */
+		"\\# 8 000100 0000 0001 01",      /* mandatory: half a key */
+		"\\# 7 000100 0001 0000",         /* alpn: no name */
+		"\\# 9 000100 0001 0002 0261",    /* alpn: a name longer than the value */
+		"\\# 9 000100 0001 0002 0000",    /* alpn: an empty name */
+		"\\# 8 000100 0002 0001 00",      /* no-default-alpn with a value */
+		"\\# 8 000100 0003 0001 35",      /* port: one octet */
+		"\\# 10 000100 0004 0003 C00002", /* ipv4hint: three octets */
+		"\\# 8 000100 0006 0001 20",      /* ipv6hint: one octet */
+		"\\# 15 000100 0003 0002 0035 0003 0002 0036", /* port twice */
+		"\\# 13 000100 0003 0002 0035 0002 0000",      /* keys falling */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_refused("SVCB", cases[i], "these octets are not data of this type");
+		assert_refused("HTTPS", cases[i], "these octets are not data of this type");
+	}
+	assert_round_trip("SVCB", "\\# 13 00010000010006026832026833", "1 . alpn=h2,h3");
+}
+
 /* Each ends in the middle of something; none may be read past its end. */
 static void test_text_cut_short_is_refused(void)
 {
@@ -218,6 +245,7 @@ int main(void)
 		{"relative names take the origin", test_relative_names_take_the_origin},
 		{"nonsense is refused with words", test_nonsense_is_refused_with_words},
 		{"long strings are refused with advice", test_long_strings_are_refused_with_advice},
+		{"malformed SvcParams are refused", test_malformed_svcparams_are_refused},
 		{"text cut short is refused", test_text_cut_short_is_refused},
 		{"only types of data are data", test_only_types_of_data_are_data},
 		{"hostile octets are not data", test_hostile_octets_are_not_data},
