@@ -140,6 +140,8 @@ int redis_fetch_one(struct redis_store *store, const char *name, bool watch,
 /* The key of a name; "dns:www.example.com" into `key`, REDIS_KEY_MAX octets. False: too long. */
 #define REDIS_KEY_MAX (DNS_NAME_TEXT_MAX + 256)
 bool redis_make_key(const struct redis_store *store, const char *name, char *key);
+/* The name of a key, DNS_NAME_TEXT_MAX octets. False: it has none, which is logged. */
+bool redis_read_key(const struct redis_store *store, const redisReply *key, char *name);
 
 /* --- redis_load.c, redis_track.c, redis_follow.c ------------------------------------------------
  */
