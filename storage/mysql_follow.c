@@ -76,35 +76,37 @@ static int read_mark(struct mysql_store *store)
 
 /*
  * Finds the number from which on to look for missing ones: that of a row with none but old ones
- * before it, a page of them at least; 1 when all are recent.
+ * before it, a page of them at least. When all are recent it is 1 where missing numbers can be
+ * looked into (mysql_settle.c), and the lowest there is elsewhere: what is below has been trimmed,
+ * by somebody who missed nothing there.
  */
 static int find_history_start(struct mysql_store *store, uint64_t *start)
 {
 	struct mysql_result result;
-	bool recent = true;
-	uint64_t below = store->mark.seq + 1;
+	bool recent = true, more = true;
+	uint64_t lowest = store->mark.seq + 1;
 	int status = STORAGE_OK;
 
-	while (status == STORAGE_OK && recent && below > 1) {
-		*start = below;
+	while (status == STORAGE_OK && recent && more) {
+		*start = lowest;
 		mysql_text_start(&store->statement,
 				 "SELECT MIN(seq), MAX(at) > NOW(6) - INTERVAL " HISTORY_MINUTES
 				 " MINUTE FROM (SELECT seq, at FROM godwit_changes WHERE seq < ");
 		mysql_text_add_format(
 			&store->statement,
-			"%" PRIu64 " ORDER BY seq DESC LIMIT " HISTORY_PAGE ") AS page", below);
+			"%" PRIu64 " ORDER BY seq DESC LIMIT " HISTORY_PAGE ") AS page", lowest);
 		status = mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result);
 		if (status != STORAGE_OK)
 			break;
 		status = mysql_result_next(store, &result, doing);
-		below = 1;
-		if (status == STORAGE_OK && result.row && result.row[0]) {
-			below = strtoull(result.row[0], NULL, 10);
+		more = status == STORAGE_OK && result.row && result.row[0];
+		if (more) {
+			lowest = strtoull(result.row[0], NULL, 10);
 			recent = mysql_result_number(&result, 1, 0) == 1;
 		}
 		mysql_result_close(store, &result);
 	}
-	if (recent)
+	if (recent && !store->remote_writers)
 		*start = 1;
 	return status;
 }

@@ -203,14 +203,15 @@ static bool parse_parameters(struct mysql_url *url, const char *text,
 {
 	while (*text != '\0') {
 		size_t size = strcspn(text, "&");
-		char *parameter = NULL;
+		char *parameter = NULL, *value = NULL;
 		bool good = decode(text, size, &parameter, complaint);
-		char *value = good ? strchr(parameter, '=') : NULL;
-		if (good && !value)
-			good = complain(complaint, "has a parameter %s without =", parameter);
-		if (good) {
+		if (good)
+			value = strchr(parameter, '=');
+		if (value) {
 			*value++ = '\0';
 			good = set_parameter(url, parameter, value, complaint);
+		} else if (good) {
+			good = complain(complaint, "has a parameter %s without =", parameter);
 		}
 		free(parameter);
 		if (!good)
