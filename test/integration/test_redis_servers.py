@@ -332,3 +332,30 @@ def test_a_node_of_a_cluster_lost_and_back(cluster, start_backend):
         nodes[2].resume()
         wait_until(lambda: backend.metric(UP) == 1, 10)
         assert all(addresses(client, f"h{number}.example.com") for number in range(100))
+
+
+def test_a_replica_that_takes_over_in_a_cluster_is_followed(cluster, start_redis, start_backend):
+    nodes, _ = cluster
+    replica = start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
+                          "--cluster-replica-validity-factor", "0",
+                          "--repl-diskless-sync-delay", "0")
+    replica.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    first = nodes[0].client.cluster("myid")
+
+    def replicate():
+        try:
+            return replica.client.execute_command("CLUSTER", "REPLICATE", first)
+        except redis.exceptions.ResponseError:
+            return False  # it has not heard of the node yet
+    wait_until(replicate, 10, 0.1)
+    wait_until(lambda: replica.client.info()["master_link_status"] == "up", 10)
+    url = f"redis+cluster://{nodes[0].address},{nodes[1].address}"
+    backend = start_backend(url).wait_ready()
+    key = next(key for key in nodes[0].client.keys("dns:h*"))
+    with GrpcClient(backend.address) as client:
+        nodes[0].kill()
+        wait_until(lambda: replica.role() == "master", 30)
+        assert all(addresses(client, f"h{number}.example.com") for number in range(100))
+        replica.connect().hset(key, "A", "10.9.9.9")
+        wait_answers(client, key[4:], ["10.9.9.9"], timeout=10)
+        assert all(addresses(client, f"h{number}.example.com") for number in range(100))
