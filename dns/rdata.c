@@ -488,9 +488,10 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 		dns_name_to_text(rdata, name);
 	} else {
 		text = made = rdata_to_ldns(type, rdata, size);
-		if (!made)
+		if (!made && !rdata_is_readable(type, rdata, size))
 			return DNS_ERROR_BAD_RDATA;
-		if (*made == '\0') { /* an APL of no items: only the generic form can say that */
+		/* libldns reads some data that it cannot write, and an APL may have no items. */
+		if (!made || *made == '\0') {
 			free(made);
 			return rdata_to_generic(rdata, size, out, capacity);
 		}
