@@ -48,12 +48,13 @@ struct redis_store {
 	struct redis_node *nodes; /* NULL: not open */
 	size_t node_count;
 	uint16_t *slots; /* of a cluster: the index of a slot's node; else NULL */
-	struct redis_link
-		oracle;     /* a sentinel, or a node of a cluster: asked who the primaries are */
+	/* A sentinel or a node of a cluster, asked who the primaries are; of a list, the server. */
+	struct redis_link oracle;
 	size_t oracle_host; /* which of the sentinels it is */
 	char *oracle_said;  /* its last answer, as text to compare with */
 	int64_t oracle_ms;  /* when it was asked last */
 	bool oracle_asked;  /* and has not answered */
+	bool stale;         /* of a list: only a replica without its primary was to be had */
 
 	struct redis_zones zones;
 	struct redis_set dirty; /* names that changed and were not read since */
@@ -104,6 +105,16 @@ int redis_refuse(struct redis_link *link, const redisReply *reply);
 bool redis_is_error(const redisReply *reply, const char *word);
 /* True for a string reply, of whatever kind, with that text. */
 bool redis_is_text(const redisReply *reply, const char *text);
+
+/* What a server of a list of hosts is good for, the best first. */
+enum redis_fitness {
+	REDIS_FIT,
+	REDIS_STALE, /* a replica without its primary: better than nothing to a reader */
+	REDIS_UNFIT, /* a replica, to a writer */
+};
+
+/* By its answer to ROLE. */
+enum redis_fitness redis_judge(const struct redis_store *store, const redisReply *reply);
 
 /* --- redis_read.c -------------------------------------------------------------------------------
  */

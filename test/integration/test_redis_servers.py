@@ -197,6 +197,22 @@ def test_replicas_are_tried_in_turn_and_writes_go_to_the_primary(start_redis, st
     assert refused.returncode == 1 and "replica" in refused.stderr
 
 
+def test_a_replica_that_loses_its_primary_is_left(start_redis, start_backend):
+    primary = start_redis().put_zone(www="192.0.2.80")
+    replica = start_redis("--replicaof", f"127.0.0.1 {primary.port}",
+                          "--repl-diskless-sync-delay", "0")
+    wait_until(lambda: replica.client.info()["master_link_status"] == "up", 10)
+    backend = start_backend(f"redis://{replica.address},{primary.address}").wait_ready()
+    with GrpcClient(backend.address) as client:
+        assert addresses(client, "www.example.com") == ["192.0.2.80"]
+        replica.client.replicaof("127.0.0.1", godwit.free_port())
+        primary.client.hset("dns:www.example.com", "A", "192.0.2.81")
+        wait_answers(client, "www.example.com", ["192.0.2.81"], timeout=5)
+        primary.kill()
+        wait_until(lambda: backend.metric(UP) == 1 and backend.metric(LOADS) >= 3, 10)
+        assert backend.metric(UP) == 1  # the replica is better than nothing
+
+
 # --- sentinel -------------------------------------------------------------------------------------
 
 def test_a_failover_by_sentinel_is_followed(tmp_path, start_redis, start_backend):
