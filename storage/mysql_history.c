@@ -27,9 +27,18 @@
 #define COUNT_SHARE 100 /* at most that part of the time goes into counting */
 #define QUIET_MS 3000
 
-#define TABLE_FACT(column, table)                                                                  \
-	"(SELECT " column " FROM information_schema.tables "                                       \
-	"WHERE table_schema = DATABASE() AND table_name = '" table "')"
+/* One row: ids, times of creation, next ids of records and domains, triggers. */
+static const char fingerprint_sql[] =
+	"SELECT CONCAT_WS(' ', IFNULL((SELECT MIN(id) FROM records), '-'), "
+	"IFNULL((SELECT MAX(id) FROM records), '-'), "
+	"IFNULL((SELECT MIN(id) FROM domains), '-'), "
+	"IFNULL((SELECT MAX(id) FROM domains), '-')), "
+	"CONCAT_WS(' ', r.create_time, d.create_time), r.auto_increment, d.auto_increment, "
+	"(SELECT COUNT(*) FROM information_schema.triggers "
+	"WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'godwit\\_%') "
+	"FROM information_schema.tables AS r JOIN information_schema.tables AS d "
+	"WHERE r.table_schema = DATABASE() AND r.table_name = 'records' "
+	"AND d.table_schema = DATABASE() AND d.table_name = 'domains'";
 
 static const char doing[] = "check its history";
 
@@ -38,36 +47,7 @@ static int read_fingerprint(struct mysql_store *store, struct mysql_fingerprint 
 	struct mysql_result result;
 
 	*out = (struct mysql_fingerprint){.counts = {-1, -1}};
-	mysql_text_start(
-		&store->statement,
-		"SELECT CONCAT_WS(' ', IFNULL((SELECT MIN(id) FROM records), '-'), "
-		"IFNULL((SELECT MAX(id) FROM records), '-'), "
-		"IFNULL((SELECT MIN(id) FROM domains), '-'), "
-		"IFNULL((SELECT MAX(id) FROM domains), '-')), "
-		"CONCAT_WS(' ', " TABLE_FACT("create_time", "records") ", " TABLE_FACT(
-			"create_time",
-			"domains") "), " TABLE_FACT("auto_increment",
-						    "records") ", " TABLE_FACT("auto_increment",
-									       "domains") ", "
-											  "(SELECT "
-											  "COUNT(*)"
-											  " FROM "
-											  "informat"
-											  "ion_"
-											  "schema."
-											  "triggers"
-											  " "
-											  "WHERE "
-											  "trigger_"
-											  "schema "
-											  "= "
-											  "DATABASE"
-											  "() AND "
-											  "trigger_"
-											  "name "
-											  "LIKE "
-											  "'godwit"
-											  "\\_%')");
+	mysql_text_start(&store->statement, fingerprint_sql);
 	int status = mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result);
 	if (status != STORAGE_OK)
 		return status;

@@ -23,8 +23,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ER_LOCK_NOWAIT_MYSQL 3572 /* of MySQL 8; MariaDB has none of that number */
-
 /* --- errors -------------------------------------------------------------------------------------
  */
 
@@ -65,7 +63,6 @@ static const struct meaning meanings[] = {
 	{ER_LOCK_WAIT_TIMEOUT, STORAGE_UNAVAILABLE,
 	 "another program holds a lock on it: try again"},
 	{ER_LOCK_DEADLOCK, STORAGE_UNAVAILABLE, "try again"},
-	{ER_LOCK_NOWAIT_MYSQL, STORAGE_UNAVAILABLE, ""},
 	{ER_RECORD_FILE_FULL, STORAGE_UNAVAILABLE, "make room on the server's disk"},
 	{ER_DISK_FULL, STORAGE_UNAVAILABLE, "make room on the server's disk"},
 };

@@ -28,138 +28,126 @@
 struct schema_object {
 	const char *name;
 	bool trigger;
-	bool needed; /* Godwit cannot work without it */
 	const char *sql;
 };
 
 #define TABLE_OPTIONS " ENGINE=InnoDB CHARACTER SET latin1"
 
-#define DIFFERS(column) "NOT (CAST(OLD." column " AS BINARY) <=> CAST(NEW." column " AS BINARY))"
-#define DIFFERS_NUMBER(column) "NOT (OLD." column " <=> NEW." column ")"
+static const struct schema_object objects[] = {
+	{"domains", false,
+	 "CREATE TABLE IF NOT EXISTS domains ("
+	 "id INT AUTO_INCREMENT, "
+	 "name VARCHAR(255) NOT NULL, "
+	 "master VARCHAR(128) DEFAULT NULL, "
+	 "last_check INT DEFAULT NULL, "
+	 "type VARCHAR(8) NOT NULL, "
+	 "notified_serial INT UNSIGNED DEFAULT NULL, "
+	 "account VARCHAR(40) CHARACTER SET utf8 DEFAULT NULL, "
+	 "options VARCHAR(64000) DEFAULT NULL, "
+	 "catalog VARCHAR(255) DEFAULT NULL, "
+	 "PRIMARY KEY (id), UNIQUE KEY name_index (name), KEY catalog_idx "
+	 "(catalog))" TABLE_OPTIONS},
+	{"records", false,
+	 "CREATE TABLE IF NOT EXISTS records ("
+	 "id BIGINT AUTO_INCREMENT, "
+	 "domain_id INT DEFAULT NULL, "
+	 "name VARCHAR(255) DEFAULT NULL, "
+	 "type VARCHAR(10) DEFAULT NULL, "
+	 "content VARCHAR(64000) DEFAULT NULL, "
+	 "ttl INT DEFAULT NULL, "
+	 "prio INT DEFAULT NULL, "
+	 "disabled TINYINT(1) DEFAULT 0, "
+	 "ordername VARCHAR(255) BINARY DEFAULT NULL, "
+	 "auth TINYINT(1) DEFAULT 1, "
+	 "PRIMARY KEY (id), KEY nametype_index (name, type), KEY domain_id (domain_id), "
+	 "KEY ordername (ordername))" TABLE_OPTIONS},
+	{"supermasters", false,
+	 "CREATE TABLE IF NOT EXISTS supermasters ("
+	 "ip VARCHAR(64) NOT NULL, "
+	 "nameserver VARCHAR(255) NOT NULL, "
+	 "account VARCHAR(40) CHARACTER SET utf8 NOT NULL, "
+	 "PRIMARY KEY (ip, nameserver))" TABLE_OPTIONS},
+	{"comments", false,
+	 "CREATE TABLE IF NOT EXISTS comments ("
+	 "id INT AUTO_INCREMENT, "
+	 "domain_id INT NOT NULL, "
+	 "name VARCHAR(255) NOT NULL, "
+	 "type VARCHAR(10) NOT NULL, "
+	 "modified_at INT NOT NULL, "
+	 "account VARCHAR(40) CHARACTER SET utf8 DEFAULT NULL, "
+	 "comment TEXT CHARACTER SET utf8 NOT NULL, "
+	 "PRIMARY KEY (id), KEY comments_name_type_idx (name, type), "
+	 "KEY comments_order_idx (domain_id, modified_at))" TABLE_OPTIONS},
+	{"domainmetadata", false,
+	 "CREATE TABLE IF NOT EXISTS domainmetadata ("
+	 "id INT AUTO_INCREMENT, "
+	 "domain_id INT NOT NULL, "
+	 "kind VARCHAR(32), "
+	 "content TEXT, "
+	 "PRIMARY KEY (id), KEY domainmetadata_idx (domain_id, kind))" TABLE_OPTIONS},
+	{"cryptokeys", false,
+	 "CREATE TABLE IF NOT EXISTS cryptokeys ("
+	 "id INT AUTO_INCREMENT, "
+	 "domain_id INT NOT NULL, "
+	 "flags INT NOT NULL, "
+	 "active BOOL, "
+	 "published BOOL DEFAULT 1, "
+	 "content TEXT, "
+	 "PRIMARY KEY (id), KEY domainidindex (domain_id))" TABLE_OPTIONS},
+	{"tsigkeys", false,
+	 "CREATE TABLE IF NOT EXISTS tsigkeys ("
+	 "id INT AUTO_INCREMENT, "
+	 "name VARCHAR(255), "
+	 "algorithm VARCHAR(50), "
+	 "secret VARCHAR(255), "
+	 "PRIMARY KEY (id), UNIQUE KEY namealgoindex (name, algorithm))" TABLE_OPTIONS},
 
-#define CHANGE(zone, name)                                                                         \
-	"INSERT INTO godwit_changes (domain_id, name) VALUES (" zone ", " name "); "
-
-static const struct schema_object objects[] =
-	{
-		{"domains", false, true,
-		 "CREATE TABLE IF NOT EXISTS domains ("
-		 "id INT AUTO_INCREMENT, "
-		 "name VARCHAR(255) NOT NULL, "
-		 "master VARCHAR(128) DEFAULT NULL, "
-		 "last_check INT DEFAULT NULL, "
-		 "type VARCHAR(8) NOT NULL, "
-		 "notified_serial INT UNSIGNED DEFAULT NULL, "
-		 "account VARCHAR(40) CHARACTER SET utf8 DEFAULT NULL, "
-		 "options VARCHAR(64000) DEFAULT NULL, "
-		 "catalog VARCHAR(255) DEFAULT NULL, "
-		 "PRIMARY KEY (id), UNIQUE KEY name_index (name), KEY catalog_idx "
-		 "(catalog))" TABLE_OPTIONS},
-		{"records", false, true,
-		 "CREATE TABLE IF NOT EXISTS records ("
-		 "id BIGINT AUTO_INCREMENT, "
-		 "domain_id INT DEFAULT NULL, "
-		 "name VARCHAR(255) DEFAULT NULL, "
-		 "type VARCHAR(10) DEFAULT NULL, "
-		 "content VARCHAR(64000) DEFAULT NULL, "
-		 "ttl INT DEFAULT NULL, "
-		 "prio INT DEFAULT NULL, "
-		 "disabled TINYINT(1) DEFAULT 0, "
-		 "ordername VARCHAR(255) BINARY DEFAULT NULL, "
-		 "auth TINYINT(1) DEFAULT 1, "
-		 "PRIMARY KEY (id), KEY nametype_index (name, type), KEY domain_id (domain_id), "
-		 "KEY ordername (ordername))" TABLE_OPTIONS},
-		{"supermasters", false, false,
-		 "CREATE TABLE IF NOT EXISTS supermasters ("
-		 "ip VARCHAR(64) NOT NULL, "
-		 "nameserver VARCHAR(255) NOT NULL, "
-		 "account VARCHAR(40) CHARACTER SET utf8 NOT NULL, "
-		 "PRIMARY KEY (ip, nameserver))" TABLE_OPTIONS},
-		{"comments", false, false,
-		 "CREATE TABLE IF NOT EXISTS comments ("
-		 "id INT AUTO_INCREMENT, "
-		 "domain_id INT NOT NULL, "
-		 "name VARCHAR(255) NOT NULL, "
-		 "type VARCHAR(10) NOT NULL, "
-		 "modified_at INT NOT NULL, "
-		 "account VARCHAR(40) CHARACTER SET utf8 DEFAULT NULL, "
-		 "comment TEXT CHARACTER SET utf8 NOT NULL, "
-		 "PRIMARY KEY (id), KEY comments_name_type_idx (name, type), "
-		 "KEY comments_order_idx (domain_id, modified_at))" TABLE_OPTIONS},
-		{"domainmetadata", false, false,
-		 "CREATE TABLE IF NOT EXISTS domainmetadata ("
-		 "id INT AUTO_INCREMENT, "
-		 "domain_id INT NOT NULL, "
-		 "kind VARCHAR(32), "
-		 "content TEXT, "
-		 "PRIMARY KEY (id), KEY domainmetadata_idx (domain_id, kind))" TABLE_OPTIONS},
-		{"cryptokeys", false, false,
-		 "CREATE TABLE IF NOT EXISTS cryptokeys ("
-		 "id INT AUTO_INCREMENT, "
-		 "domain_id INT NOT NULL, "
-		 "flags INT NOT NULL, "
-		 "active BOOL, "
-		 "published BOOL DEFAULT 1, "
-		 "content TEXT, "
-		 "PRIMARY KEY (id), KEY domainidindex (domain_id))" TABLE_OPTIONS},
-		{"tsigkeys", false, false,
-		 "CREATE TABLE IF NOT EXISTS tsigkeys ("
-		 "id INT AUTO_INCREMENT, "
-		 "name VARCHAR(255), "
-		 "algorithm VARCHAR(50), "
-		 "secret VARCHAR(255), "
-		 "PRIMARY KEY (id), UNIQUE KEY namealgoindex (name, algorithm))" TABLE_OPTIONS},
-
-		{"godwit_changes", false, true,
-		 "CREATE TABLE IF NOT EXISTS godwit_changes ("
-		 "seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, "
-		 "domain_id BIGINT DEFAULT NULL, "
-		 "name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL, "
-		 "at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), "
-		 "PRIMARY KEY (seq)) ENGINE=InnoDB"},
-		{"godwit_records_insert", true, true,
-		 "CREATE TRIGGER godwit_records_insert AFTER INSERT ON records FOR EACH ROW BEGIN "
-		 "IF NEW.domain_id IS NOT NULL AND @godwit_quiet IS NULL THEN " CHANGE(
-			 "NEW.domain_id", "NEW.name") "END IF; END"},
-		{"godwit_records_update", true, true,
-		 "CREATE TRIGGER godwit_records_update AFTER UPDATE ON records FOR EACH ROW BEGIN "
-		 "IF @godwit_quiet IS NULL AND (" DIFFERS_NUMBER("domain_id") " OR " DIFFERS("name") " OR " DIFFERS("type") " OR " DIFFERS("content") " OR " DIFFERS_NUMBER("ttl") " OR " DIFFERS_NUMBER(
-			 "prio") " OR " DIFFERS_NUMBER("disabled") ") THEN "
-								   "IF OLD.domain_id IS NOT NULL "
-								   "THEN " CHANGE(
-									   "OLD.domain_id",
-									   "OLD.name") "END IF; "
-										       "IF "
-										       "NEW.domain_"
-										       "id IS NOT "
-										       "NULL AND "
-										       "(" DIFFERS_NUMBER("domain_id") " OR " DIFFERS("name") ") THEN " CHANGE(
-											       "NEW"
-											       ".do"
-											       "mai"
-											       "n_"
-											       "id",
-											       "NEW"
-											       ".na"
-											       "me") "END IF; "
-												     "END IF; END"},
-		{"godwit_records_delete", true, true,
-		 "CREATE TRIGGER godwit_records_delete AFTER DELETE ON records FOR EACH ROW BEGIN "
-		 "IF OLD.domain_id IS NOT NULL AND @godwit_quiet IS NULL THEN " CHANGE(
-			 "OLD.domain_id", "OLD.name") "END IF; END"},
-		{"godwit_domains_insert", true, true,
-		 "CREATE TRIGGER godwit_domains_insert AFTER INSERT ON domains FOR EACH ROW "
-		 "BEGIN " CHANGE("NEW.id", "NULL") "END"},
-		{"godwit_domains_update", true, true,
-		 "CREATE TRIGGER godwit_domains_update AFTER UPDATE ON domains FOR EACH ROW BEGIN "
-		 "IF OLD.id <> NEW.id OR " DIFFERS("name") " THEN " CHANGE(
-			 "OLD.id",
-			 "NULL") "IF OLD.id <> NEW.id THEN " CHANGE("NEW.id",
-								    "NULL") "END IF; "
-									    "END IF; END"},
-		{"godwit_domains_delete", true, true,
-		 "CREATE TRIGGER godwit_domains_delete AFTER DELETE ON domains FOR EACH ROW "
-		 "BEGIN " CHANGE("OLD.id", "NULL") "END"},
+	{"godwit_changes", false,
+	 "CREATE TABLE IF NOT EXISTS godwit_changes ("
+	 "seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, "
+	 "domain_id BIGINT DEFAULT NULL, "
+	 "name VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin DEFAULT NULL, "
+	 "at TIMESTAMP(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), "
+	 "PRIMARY KEY (seq)) ENGINE=InnoDB"},
+	{"godwit_records_insert", true,
+	 "CREATE TRIGGER godwit_records_insert AFTER INSERT ON records FOR EACH ROW BEGIN "
+	 "IF NEW.domain_id IS NOT NULL AND @godwit_quiet IS NULL THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (NEW.domain_id, NEW.name); "
+	 "END IF; END"},
+	{"godwit_records_update", true,
+	 "CREATE TRIGGER godwit_records_update AFTER UPDATE ON records FOR EACH ROW BEGIN "
+	 "IF @godwit_quiet IS NULL AND (NOT (OLD.domain_id <=> NEW.domain_id) OR "
+	 "NOT (OLD.ttl <=> NEW.ttl) OR NOT (OLD.prio <=> NEW.prio) OR "
+	 "NOT (OLD.disabled <=> NEW.disabled) OR "
+	 "NOT (CAST(OLD.name AS BINARY) <=> CAST(NEW.name AS BINARY)) OR "
+	 "NOT (CAST(OLD.type AS BINARY) <=> CAST(NEW.type AS BINARY)) OR "
+	 "NOT (CAST(OLD.content AS BINARY) <=> CAST(NEW.content AS BINARY))) THEN "
+	 "IF OLD.domain_id IS NOT NULL THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (OLD.domain_id, OLD.name); "
+	 "END IF; "
+	 "IF NEW.domain_id IS NOT NULL AND (NOT (OLD.domain_id <=> NEW.domain_id) OR "
+	 "NOT (CAST(OLD.name AS BINARY) <=> CAST(NEW.name AS BINARY))) THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (NEW.domain_id, NEW.name); "
+	 "END IF; END IF; END"},
+	{"godwit_records_delete", true,
+	 "CREATE TRIGGER godwit_records_delete AFTER DELETE ON records FOR EACH ROW BEGIN "
+	 "IF OLD.domain_id IS NOT NULL AND @godwit_quiet IS NULL THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (OLD.domain_id, OLD.name); "
+	 "END IF; END"},
+	{"godwit_domains_insert", true,
+	 "CREATE TRIGGER godwit_domains_insert AFTER INSERT ON domains FOR EACH ROW BEGIN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (NEW.id, NULL); END"},
+	{"godwit_domains_update", true,
+	 "CREATE TRIGGER godwit_domains_update AFTER UPDATE ON domains FOR EACH ROW BEGIN "
+	 "IF OLD.id <> NEW.id OR "
+	 "NOT (CAST(OLD.name AS BINARY) <=> CAST(NEW.name AS BINARY)) THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (OLD.id, NULL); "
+	 "IF OLD.id <> NEW.id THEN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (NEW.id, NULL); "
+	 "END IF; END IF; END"},
+	{"godwit_domains_delete", true,
+	 "CREATE TRIGGER godwit_domains_delete AFTER DELETE ON domains FOR EACH ROW BEGIN "
+	 "INSERT INTO godwit_changes (domain_id, name) VALUES (OLD.id, NULL); END"},
 };
 
 #define OBJECTS (sizeof(objects) / sizeof(objects[0]))
