@@ -456,6 +456,26 @@ static char *rdata_to_ldns(uint16_t type, const uint8_t *rdata, size_t size)
 	return text;
 }
 
+/*
+ * False for text that would be read as other data: libldns writes the values of SvcParams without
+ * the quotes that some need. (Not tried for types that it is known to write well: it is slow.)
+ */
+static bool rdata_reads_back(uint16_t type, const char *text, const uint8_t *rdata, size_t size)
+{
+	if (type != DNS_TYPE_SVCB && type != DNS_TYPE_HTTPS)
+		return true;
+
+	uint8_t *again = malloc(size + 1);
+	char reason[256];
+	bool same = again &&
+		    dns_rdata_from_text(type, text, NULL, again, size + 1, reason,
+					sizeof(reason)) == (int)size &&
+		    memcmp(again, rdata, size) == 0;
+
+	free(again);
+	return same;
+}
+
 /* Types whose data is a name and nothing else. */
 static bool type_is_one_name(uint16_t type)
 {
@@ -491,7 +511,7 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 		if (!made && !rdata_is_readable(type, rdata, size))
 			return DNS_ERROR_BAD_RDATA;
 		/* libldns reads some data that it cannot write, and an APL may have no items. */
-		if (!made || *made == '\0') {
+		if (!made || *made == '\0' || !rdata_reads_back(type, made, rdata, size)) {
 			free(made);
 			return rdata_to_generic(rdata, size, out, capacity);
 		}

@@ -97,6 +97,7 @@ static void test_unknown_types_use_the_generic_form(void)
 	assert_refused("TXT", "\\# 3 FF6162", "these octets are not data of this type");
 	assert_refused("CAA", "\\# 1 00", "these octets are not data of this type");
 	assert_round_trip("APL", "\\# 0", "\\# 0");
+	assert_round_trip("SVCB", "1 . alpn=\"h(2\"", "\\# 11 0001000001000403682832");
 	assert_round_trip("IPSECKEY", "\\# 1 13", "\\# 1 13");
 }
 
