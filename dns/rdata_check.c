@@ -62,8 +62,13 @@ int dns_rdata_find_name(uint16_t type)
 static bool svcparam_is_sound(uint16_t key, const uint8_t *value, size_t size)
 {
 	switch (key) {
-	case LDNS_SVCPARAM_KEY_MANDATORY:
-		return size > 0 && size % 2 == 0;
+	case LDNS_SVCPARAM_KEY_MANDATORY: /* other keys than this one, in rising order */
+		for (int last = 0; size >= 2 && dns_get16(value) > last; size -= 2, value += 2) {
+			if (size == 2)
+				return true;
+			last = dns_get16(value);
+		}
+		return false;
 	case LDNS_SVCPARAM_KEY_ALPN:
 		while (size > 1 && value[0] > 0 && value[0] < size) {
 			size -= 1u + value[0];

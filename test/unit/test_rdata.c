@@ -97,6 +97,8 @@ static void test_unknown_types_use_the_generic_form(void)
 	assert_refused("TXT", "\\# 3 FF6162", "these octets are not data of this type");
 	assert_refused("CAA", "\\# 1 00", "these octets are not data of this type");
 	assert_round_trip("APL", "\\# 0", "\\# 0");
+	assert_round_trip("SVCB", "1 . mandatory=port,alpn port=53 alpn=dot",
+			  "1 . mandatory=alpn,port alpn=dot port=53");
 	assert_round_trip("SVCB", "1 . alpn=\"h(2\"", "\\# 11 0001000001000403682832");
 	assert_round_trip("IPSECKEY", "\\# 1 13", "\\# 1 13");
 }
@@ -161,6 +163,8 @@ static void test_malformed_svcparams_are_refused(void)
 		"\\# 9 000100 FF00 0001 0102",    /* octets behind the last value */
 		"\\# 7 000100 0000 0000",         /* mandatory: no key */
 		"\\# 8 000100 0000 0001 01",      /* mandatory: half a key */
+		"\\# 9 000100000000020000",       /* mandatory: itself */
+		"\\# 11 0001000000000400030001",  /* mandatory: keys falling */
 		"\\# 7 000100 0001 0000",         /* alpn: no name */
 		"\\# 9 000100 0001 0002 0261",    /* alpn: a name longer than the value */
 		"\\# 9 000100 0001 0002 0000",    /* alpn: an empty name */
