@@ -10,7 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* The dynamic linker finds this one before the C library's; <sys/socket.h> declares it otherwise.
+/*
+ * The dynamic linker finds this one before the C library's; <sys/socket.h> declares it
+ * otherwise.
  */
 int accept_guard_accept4(int fd, struct sockaddr *address, socklen_t *size,
 			 int flags) __asm__("accept4");

@@ -49,6 +49,12 @@ struct additional {
 	bool glue; /* addresses below a delegation will do (RFC 1034 section 4.2.1) */
 };
 
+/* A DNAME given, and how many labels the name had that it was first used for. */
+struct dname_use {
+	const struct mirror_node *node;
+	unsigned int labels;
+};
+
 struct answer {
 	const struct mirror *mirror;
 	const struct dns_query *query;
@@ -63,10 +69,10 @@ struct answer {
 	const struct mirror_zone *zone; /* of `name` */
 	unsigned int apex_label;        /* where the zone's name begins in `name` */
 
-	/* The chain so far: owners of the CNAMEs given, and nodes of the DNAMEs. */
+	/* The chain so far: owners of the CNAMEs given, and the DNAMEs. */
 	const uint8_t *aliases[CHAIN_MAX];
 	unsigned int alias_count;
-	const struct mirror_node *dnames[CHAIN_MAX];
+	struct dname_use dnames[CHAIN_MAX];
 	unsigned int dname_count;
 	uint8_t targets[CHAIN_MAX][DNS_NAME_MAX]; /* of synthesised CNAMEs */
 
@@ -104,9 +110,11 @@ static void answer_fail(struct answer *answer, const char *why)
 
 /* --- putting RRsets --------------------------------------------------------------------------- */
 
+/* Puts all records of an RRset, or none and DNS_ERROR_NO_SPACE. */
 static int put_rrset(struct answer *answer, enum dns_section section, const uint8_t *owner,
 		     const struct mirror_rrset *rrset, uint32_t ttl)
 {
+	const struct dns_writer_mark before = dns_writer_mark(&answer->writer);
 	const uint8_t *data = rrset->data;
 
 	for (uint16_t i = 0; i < rrset->count; i++) {
@@ -115,8 +123,10 @@ static int put_rrset(struct answer *answer, enum dns_section section, const uint
 		data += sizeof(size);
 		int status = dns_writer_put_record(&answer->writer, section, owner, rrset->type,
 						   ttl, data, size);
-		if (status < 0)
+		if (status < 0) {
+			dns_writer_rewind(&answer->writer, &before);
 			return status;
+		}
 		data += size;
 	}
 	return 0;
@@ -214,13 +224,14 @@ static bool alias_is_known(const struct answer *answer)
 	return false;
 }
 
-static bool dname_is_known(const struct answer *answer, const struct mirror_node *node)
+static const struct dname_use *dname_find_use(const struct answer *answer,
+					      const struct mirror_node *node)
 {
 	for (unsigned int i = 0; i < answer->dname_count; i++) {
-		if (answer->dnames[i] == node)
-			return true;
+		if (answer->dnames[i].node == node)
+			return &answer->dnames[i];
 	}
-	return false;
+	return NULL;
 }
 
 /* Makes `target` the name to go on with. */
@@ -242,8 +253,9 @@ static enum outcome put_cname(struct answer *answer, const struct mirror_rrset *
 }
 
 /*
- * RFC 6672 section 3.1: the DNAME, a CNAME made from it, and on with the new name. A DNAME met a
- * second time ends the chain: it leads in circles, or deeper and deeper.
+ * RFC 6672 section 3.1: the DNAME, a CNAME made from it, and on with the new name. A chain may meet
+ * a DNAME again and still end well: the record is given once. But when it comes back with a longer
+ * name, DNAMEs feed each other, and it would only grow.
  */
 static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 {
@@ -254,12 +266,16 @@ static enum outcome put_dname(struct answer *answer, const struct walk *walk)
 		answer_fail(answer, "the DNAME changed");
 		return OUTCOME_DONE;
 	}
-	if (dname_is_known(answer, walk->dname) || alias_is_known(answer) ||
+	const struct dname_use *before = dname_find_use(answer, walk->dname);
+	if ((before && answer->name.count > before->labels) || alias_is_known(answer) ||
 	    answer->alias_count == CHAIN_MAX)
 		return OUTCOME_DONE;
-	answer->dnames[answer->dname_count++] = walk->dname;
-	if (!put_required(answer, DNS_SECTION_ANSWER, owner, dname, dname->ttl))
-		return OUTCOME_DONE;
+	if (!before) {
+		answer->dnames[answer->dname_count++] =
+			(struct dname_use){walk->dname, answer->name.count};
+		if (!put_required(answer, DNS_SECTION_ANSWER, owner, dname, dname->ttl))
+			return OUTCOME_DONE;
+	}
 
 	uint8_t *target = answer->targets[answer->alias_count];
 	int size = dns_name_replace_suffix(answer->name.wire, owner, dname->data + sizeof(uint16_t),
@@ -338,7 +354,9 @@ static enum outcome put_node(struct answer *answer, const struct mirror_node *no
 		qtype == DNS_TYPE_ANY ? mirror_first_rrset(node) : mirror_find_rrset(node, qtype);
 
 	if (rrset) {
-		put_answer(answer, rrset);
+		/* A chain may end at a DNAME that it passed, and gave, before. */
+		if (rrset->type != DNS_TYPE_DNAME || !dname_find_use(answer, node))
+			put_answer(answer, rrset);
 		return OUTCOME_DONE;
 	}
 	const struct mirror_rrset *cname = mirror_find_rrset(node, DNS_TYPE_CNAME);

@@ -210,7 +210,9 @@ static size_t group_items(struct rrsets *rrsets, const struct storage_name *name
 	return set_count;
 }
 
-/* RFC 1034 section 3.6.2: a CNAME stands alone, but for what DNSSEC adds (RFC 2181 section 10.1).
+/*
+ * RFC 1034 section 3.6.2: a CNAME stands alone, but for what DNSSEC adds (RFC 2181 section
+ * 10.1).
  */
 static void report_cname_beside_data(struct rrsets *rrsets, const struct storage_name *name,
 				     size_t count)
@@ -230,6 +232,23 @@ static void report_cname_beside_data(struct rrsets *rrsets, const struct storage
 		rrsets->report.odd(rrsets->report.ctx, name, "a CNAME beside other data");
 }
 
+/*
+ * An RRset that no message can hold is answered with SERVFAIL; who wrote it should hear of it. A
+ * record takes an owner's pointer of two octets, for which its size stands here, and ten more.
+ */
+static void report_too_long(struct rrsets *rrsets, const struct storage_name *name, size_t count)
+{
+	const struct mirror_rrset_input *sets = rrsets->sets.data;
+
+	for (size_t i = 0; i < count; i++) {
+		size_t octets = sets[i].size + (size_t)10 * sets[i].count;
+
+		if (octets > DNS_MESSAGE_MAX - DNS_HEADER_SIZE)
+			rrsets->report.odd(rrsets->report.ctx, name,
+					   "an RRset longer than a DNS message");
+	}
+}
+
 size_t rrsets_build(struct rrsets *rrsets, const struct storage_name *name, bool at_apex,
 		    const struct mirror_rrset_input **out)
 {
@@ -247,6 +266,7 @@ size_t rrsets_build(struct rrsets *rrsets, const struct storage_name *name, bool
 	qsort(rrsets->items.data, count, sizeof(struct rrsets_item), compare_items);
 	count = group_items(rrsets, name, count);
 	report_cname_beside_data(rrsets, name, count);
+	report_too_long(rrsets, name, count);
 	*out = rrsets->sets.data;
 	return count;
 }

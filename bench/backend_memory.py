@@ -1,4 +1,4 @@
-"""Memory and start time of a whole godwit-backend on a SQLite store of NAMES names with one A record.
+"""Memory and start time of a godwit-backend on a SQLite store of NAMES names, an A record each.
 
     backend_memory.py [NAMES]      (default 1000000)
 

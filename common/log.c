@@ -210,7 +210,9 @@ static void log_line_put_time(struct log_line *line)
 	log_line_put_text(line, "time", text);
 }
 
-/* Ends the line and writes it. What standard error does not take is lost: nobody is left to tell.
+/*
+ * Ends the line and writes it. What standard error does not take is lost: nobody is left to
+ * tell.
  */
 static void log_line_write(struct log_line *line)
 {

@@ -132,6 +132,8 @@ static void bulk_print_warnings(const struct bulk *bulk)
 
 int bulk_commit(struct bulk *bulk)
 {
+	if (bulk->record_count > PROGRESS_RECORDS_MIN)
+		progress_say(&bulk->progress, "committing");
 	if (bulk->in_transaction && storage_commit(bulk->storage))
 		return bulk_fail(bulk, "godwitctl: %s", storage_error(bulk->storage));
 	bulk->in_transaction = false;

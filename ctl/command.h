@@ -51,6 +51,10 @@ int command_record_delete(struct storage *storage, const struct options *options
 			  size_t count);
 int command_record_list(struct storage *storage, const struct options *options, char **words,
 			size_t count);
+int command_copy(struct storage *storage, const struct options *options, char **words,
+		 size_t count);
+int command_reload(struct storage *storage, const struct options *options, char **words,
+		   size_t count);
 int command_status(struct storage *storage, const struct options *options, char **words,
 		   size_t count);
 

@@ -1,5 +1,7 @@
 #include "ctl/commands.h"
 
+#include "ctl/store.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,6 +67,36 @@ static const struct command commands[] = {
 	 "  --json        as an array of objects with name, type, ttl and data\n", COMMAND_READS,
 	 OPTION_JSON, 1, 1, command_record_list},
 
+	{NULL, "copy",
+	 "--from URL --to URL [--from-password-file FILE] [--to-password-file FILE] [ZONE...] "
+	 "[--replace]",
+	 "copy zones from one store to another, of any kinds",
+	 "All zones, or those that are named. The target must be made already (godwitctl init);\n"
+	 "what it has besides stays. The copy is one transaction there: all zones, or none. Each\n"
+	 "zone is as it was at the moment it was read.\n"
+	 "\n"
+	 "  --replace     zones that the target has already are replaced\n"
+	 "  --from-password-file FILE, --to-password-file FILE\n"
+	 "                the stores' passwords, where they have one\n"
+	 "\n"
+	 "Records that no backend would serve are left out, with a warning that names them: data\n"
+	 "that does not parse, names out of their zone. A zone that breaks DNS (no SOA, a CNAME\n"
+	 "beside other data) ends the copy, as it would end an import; so mend it, or name the\n"
+	 "zones to copy. Rows that PowerDNS has disabled are not read.\n",
+	 COMMAND_NO_STORE,
+	 OPTION_FROM | OPTION_TO | OPTION_FROM_PASSWORD_FILE | OPTION_TO_PASSWORD_FILE |
+		 OPTION_REPLACE,
+	 0, SIZE_MAX, command_copy},
+
+	{NULL, "reload", "[--force] [--admin HOST:PORT]...", "let backends load their store anew",
+	 "  --admin HOST:PORT   a backend's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9154\n"
+	 "  --force       also when the store has lost so much that a backend would rather keep\n"
+	 "                what it has\n"
+	 "\n"
+	 "Prints each backend's answer. Exit 0 when all have accepted, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN | OPTION_FORCE, 0, 0, command_reload},
+
 	{NULL, "status", "[--admin HOST:PORT]...", "ask running servers how they are",
 	 "  --admin HOST:PORT   a server's admin address; may be repeated; default\n"
 	 "                127.0.0.1:9153 (godwit-frontend) and 127.0.0.1:9154 (godwit-backend)\n"
@@ -106,7 +138,8 @@ void commands_print_help(void)
 		printf("\n      %s\n", commands[i].summary);
 	}
 	printf("\n"
-	       "  --store URL           the store: sqlite:FILE; default $GODWIT_STORE\n"
+	       "  --store URL           the store; default $GODWIT_STORE:\n"
+	       "                        " STORE_URLS "\n"
 	       "  --password-file FILE  its password, where it has one; default "
 	       "$GODWIT_PASSWORD_FILE\n"
 	       "  --help                this text; after a command, more about it\n"

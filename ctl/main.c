@@ -1,5 +1,6 @@
 /* godwitctl: finds the command, opens the store it works on, runs it. */
 #include "ctl/commands.h"
+#include "ctl/store.h"
 #include "ctl/text.h"
 #include "storage/storage.h"
 
@@ -30,28 +31,15 @@ static int check_usage(const struct command *command, const struct options *opti
 /* Makes the store and, unless the command creates it, opens it. NULL after a line. */
 static struct storage *open_store(const struct command *command, const struct options *options)
 {
-	const struct storage_options storage_options = {
-		.password_file = options->password_file,
-		.read_only = command->store == COMMAND_READS,
-	};
-	char error[512] = "";
+	bool read_only = command->store == COMMAND_READS;
 	if (!options->store || !*options->store) {
-		text_fail("godwitctl: which store? Give --store URL (sqlite:FILE) or set "
-			  "GODWIT_STORE");
+		text_fail("godwitctl: which store? Give --store URL (" STORE_URLS
+			  ") or set GODWIT_STORE");
 		return NULL;
 	}
-	struct storage *storage =
-		storage_create(options->store, &storage_options, error, sizeof(error));
-	if (!storage) {
-		text_fail("godwitctl: %s", error);
-		return NULL;
-	}
-	if (command->store != COMMAND_CREATES && storage_open(storage)) {
-		text_fail("godwitctl: %s", storage_error(storage));
-		storage_destroy(storage);
-		return NULL;
-	}
-	return storage;
+	if (command->store == COMMAND_CREATES)
+		return store_create(options->store, options->password_file, read_only);
+	return store_open(options->store, options->password_file, read_only);
 }
 
 static int run_command(const struct command *command, const struct options *options, char **words,

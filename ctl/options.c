@@ -17,6 +17,11 @@ static const struct option long_options[] = {
 	{"replace", no_argument, NULL, OPTION_REPLACE},
 	{"json", no_argument, NULL, OPTION_JSON},
 	{"admin", required_argument, NULL, OPTION_ADMIN},
+	{"from", required_argument, NULL, OPTION_FROM},
+	{"to", required_argument, NULL, OPTION_TO},
+	{"from-password-file", required_argument, NULL, OPTION_FROM_PASSWORD_FILE},
+	{"to-password-file", required_argument, NULL, OPTION_TO_PASSWORD_FILE},
+	{"force", no_argument, NULL, OPTION_FORCE},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -24,9 +29,22 @@ static const struct option long_options[] = {
 
 const char *options_name(unsigned int bits)
 {
-	static const char *const names[] = {"--store", "--password-file", "--ns",      "--mbox",
-					    "--ttl",   "--origin",        "--replace", "--json",
-					    "--admin", "--help",          "--version"};
+	static const char *const names[] = {"--store",
+					    "--password-file",
+					    "--ns",
+					    "--mbox",
+					    "--ttl",
+					    "--origin",
+					    "--replace",
+					    "--json",
+					    "--admin",
+					    "--help",
+					    "--version",
+					    "--from",
+					    "--to",
+					    "--from-password-file",
+					    "--to-password-file",
+					    "--force"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (bits & 1U << i)
 			return names[i];
@@ -52,6 +70,18 @@ static int options_set(struct options *options, int option)
 		return 0;
 	case OPTION_PASSWORD_FILE:
 		options->password_file = optarg;
+		return 0;
+	case OPTION_FROM:
+		options->from = optarg;
+		return 0;
+	case OPTION_TO:
+		options->to = optarg;
+		return 0;
+	case OPTION_FROM_PASSWORD_FILE:
+		options->from_password_file = optarg;
+		return 0;
+	case OPTION_TO_PASSWORD_FILE:
+		options->to_password_file = optarg;
 		return 0;
 	case OPTION_NS:
 		return options_add(options->ns, &options->ns_count, "--ns");

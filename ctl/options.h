@@ -24,6 +24,11 @@ enum option_bit {
 	OPTION_ADMIN = 1 << 8,
 	OPTION_HELP = 1 << 9,
 	OPTION_VERSION = 1 << 10,
+	OPTION_FROM = 1 << 11,
+	OPTION_TO = 1 << 12,
+	OPTION_FROM_PASSWORD_FILE = 1 << 13,
+	OPTION_TO_PASSWORD_FILE = 1 << 14,
+	OPTION_FORCE = 1 << 15,
 };
 
 /* Strings belong to argv or the environment. */
@@ -31,6 +36,10 @@ struct options {
 	unsigned int given;
 	const char *store;         /* or $GODWIT_STORE, or NULL */
 	const char *password_file; /* or $GODWIT_PASSWORD_FILE, or NULL */
+	const char *from;
+	const char *to;
+	const char *from_password_file;
+	const char *to_password_file;
 	const char *mbox;
 	const char *origin;
 	uint32_t ttl; /* seconds */

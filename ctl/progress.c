@@ -60,6 +60,15 @@ void progress_update(struct progress *progress, const char *phase, uint64_t done
 	progress_draw(progress, done, total, records, now);
 }
 
+void progress_say(struct progress *progress, const char *text)
+{
+	if (!progress->shown)
+		return;
+	fprintf(stderr, "\r%s\033[K", text);
+	fflush(stderr);
+	progress->drawn = true;
+}
+
 void progress_clear(struct progress *progress)
 {
 	if (progress->drawn)

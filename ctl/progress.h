@@ -27,6 +27,9 @@ void progress_init(struct progress *progress);
 void progress_update(struct progress *progress, const char *phase, uint64_t done, uint64_t total,
 		     uint64_t records);
 
+/* Says what goes on while nobody can say how far it is. */
+void progress_say(struct progress *progress, const char *text);
+
 /* Takes the line away. */
 void progress_clear(struct progress *progress);
 

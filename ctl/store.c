@@ -14,11 +14,34 @@
 
 struct reader {
 	struct rrlist *list;
-	store_skip_fn skip;
-	void *ctx;
+	const struct store_listener *listener;
 	bool out_of_memory;
 	uint8_t rdata[DNS_RDATA_MAX];
 };
+
+struct storage *store_create(const char *url, const char *password_file, bool read_only)
+{
+	const struct storage_options options = {
+		.password_file = password_file,
+		.read_only = read_only,
+	};
+	char error[512] = "";
+	struct storage *storage = storage_create(url, &options, error, sizeof(error));
+	if (!storage)
+		text_fail("godwitctl: %s", error);
+	return storage;
+}
+
+struct storage *store_open(const char *url, const char *password_file, bool read_only)
+{
+	struct storage *storage = store_create(url, password_file, read_only);
+	if (storage && storage_open(storage)) {
+		store_fail(storage);
+		storage_destroy(storage);
+		return NULL;
+	}
+	return storage;
+}
 
 int store_fail(const struct storage *storage)
 {
@@ -34,54 +57,64 @@ void store_warn_skipped(void *ctx, const struct storage_name *name,
 		  record->type, reason);
 }
 
+/* Adds one record; -1 ends the read. */
+static int reader_add_record(struct reader *reader, const struct storage_name *name,
+			     const uint8_t *owner, const struct storage_record *record)
+{
+	const struct store_listener *listener = reader->listener;
+	char reason[256];
+	uint16_t type = 0;
+	int size = storage_record_parse(record, &type, reader->rdata, DNS_RDATA_MAX, reason,
+					sizeof(reason));
+	if (size < 0) {
+		listener->skipped(listener->ctx, name, record, reason);
+		return 0;
+	}
+	struct rr rr = {
+		.owner = owner,
+		.rdata = reader->rdata,
+		.rdata_size = (uint16_t)size,
+		.type = type,
+		.ttl = record->ttl,
+	};
+	if (rrlist_add(reader->list, &rr)) {
+		reader->out_of_memory = true;
+		return -1;
+	}
+	if (listener->added)
+		listener->added(listener->ctx);
+	return 0;
+}
+
 static int reader_add_name(void *ctx, const struct storage_name *name)
 {
 	struct reader *reader = ctx;
+	const struct store_listener *listener = reader->listener;
 	uint8_t owner[DNS_NAME_MAX];
-	char reason[256];
 	int error = dns_name_from_text(name->owner, strlen(name->owner), NULL, owner);
 
 	for (size_t i = 0; i < name->count; i++) {
 		const struct storage_record *record = &name->records[i];
-		uint16_t type = 0;
-		if (error < 0) {
-			reader->skip(reader->ctx, name, record, dns_error_text(error));
-			continue;
-		}
-		int size = storage_record_parse(record, &type, reader->rdata, DNS_RDATA_MAX, reason,
-						sizeof(reason));
-		if (size < 0) {
-			reader->skip(reader->ctx, name, record, reason);
-			continue;
-		}
-		struct rr rr = {
-			.owner = owner,
-			.rdata = reader->rdata,
-			.rdata_size = (uint16_t)size,
-			.type = type,
-			.ttl = record->ttl,
-		};
-		if (rrlist_add(reader->list, &rr)) {
-			reader->out_of_memory = true;
+		if (error < 0)
+			listener->skipped(listener->ctx, name, record, dns_error_text(error));
+		else if (reader_add_record(reader, name, owner, record))
 			return -1;
-		}
 	}
 	return 0;
 }
 
-/* Reads a zone, or with `owner` one name of it. */
+/* Reads a zone, or with `owner` one name of it. -1 with the line in `error`. */
 static int store_read(struct storage *storage, const char *apex, const uint8_t *owner,
-		      struct rrlist *list, store_skip_fn skip, void *ctx)
+		      struct rrlist *list, const struct store_listener *listener, char *error)
 {
 	int status;
 	struct reader *reader = calloc(1, sizeof(*reader));
 	if (!reader) {
-		text_fail("godwitctl: out of memory");
+		snprintf(error, STORE_ERROR_MAX, "godwitctl: out of memory");
 		return -1;
 	}
 	reader->list = list;
-	reader->skip = skip;
-	reader->ctx = ctx;
+	reader->listener = listener;
 	if (owner) {
 		char name[DNS_NAME_TEXT_MAX];
 		text_store_name(owner, name);
@@ -89,27 +122,44 @@ static int store_read(struct storage *storage, const char *apex, const uint8_t *
 	} else {
 		status = storage_zone_read(storage, apex, reader_add_name, reader);
 	}
-	if (reader->out_of_memory)
-		text_fail("godwitctl: out of memory");
-	else if (status == STORAGE_NOT_FOUND && !owner)
-		text_fail("godwitctl: the store has no zone %s: see godwitctl zone list", apex);
-	else if (status != STORAGE_OK)
-		store_fail(storage);
 	bool failed = reader->out_of_memory || status != STORAGE_OK;
+	if (reader->out_of_memory)
+		snprintf(error, STORE_ERROR_MAX, "godwitctl: out of memory");
+	else if (status == STORAGE_NOT_FOUND && !owner)
+		snprintf(error, STORE_ERROR_MAX,
+			 "godwitctl: the store has no zone %.800s: see godwitctl zone list", apex);
+	else if (failed)
+		snprintf(error, STORE_ERROR_MAX, "godwitctl: %s", storage_error(storage));
 	free(reader);
 	return failed ? -1 : 0;
+}
+
+int store_gather_zone(struct storage *storage, const char *apex, struct rrlist *list,
+		      const struct store_listener *listener, char *error)
+{
+	return store_read(storage, apex, NULL, list, listener, error);
 }
 
 int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
 		    store_skip_fn skip, void *ctx)
 {
-	return store_read(storage, apex, NULL, list, skip, ctx);
+	const struct store_listener listener = {.ctx = ctx, .skipped = skip};
+	char error[STORE_ERROR_MAX];
+	if (store_gather_zone(storage, apex, list, &listener, error) == 0)
+		return 0;
+	text_fail("%s", error);
+	return -1;
 }
 
 int store_read_name(struct storage *storage, const char *apex, const uint8_t *owner,
 		    struct rrlist *list, store_skip_fn skip, void *ctx)
 {
-	return store_read(storage, apex, owner, list, skip, ctx);
+	const struct store_listener listener = {.ctx = ctx, .skipped = skip};
+	char error[STORE_ERROR_MAX];
+	if (store_read(storage, apex, owner, list, &listener, error) == 0)
+		return 0;
+	text_fail("%s", error);
+	return -1;
 }
 
 int store_find_zone(struct storage *storage, const uint8_t *name, uint16_t type, char *apex)

@@ -13,6 +13,14 @@
 /* Prints what the store's last failed call met. Always -1. */
 int store_fail(const struct storage *storage);
 
+/* The kinds of stores there are, for help and errors. */
+#define STORE_URLS "sqlite:FILE, redis://HOST:PORT/DB or mysql://USER@HOST:PORT/DATABASE"
+
+/* Makes a store (storage_create) without touching it; store_open opens it too. NULL after a line.
+ */
+struct storage *store_create(const char *url, const char *password_file, bool read_only);
+struct storage *store_open(const char *url, const char *password_file, bool read_only);
+
 /* Told of a stored record that does not parse and is therefore left out. */
 typedef void (*store_skip_fn)(void *ctx, const struct storage_name *name,
 			      const struct storage_record *record, const char *reason);
@@ -21,7 +29,21 @@ typedef void (*store_skip_fn)(void *ctx, const struct storage_name *name,
 void store_warn_skipped(void *ctx, const struct storage_name *name,
 			const struct storage_record *record, const char *reason);
 
-/* Adds a zone's records to `list`; `apex` as the store has it. Not sorted. */
+/* Who is told what a zone is made of while it is read. */
+struct store_listener {
+	void *ctx;
+	store_skip_fn skipped;
+	void (*added)(void *ctx); /* a record; NULL: not wanted */
+};
+
+/*
+ * Adds a zone's records to `list`; `apex` as the store has it. Not sorted. Prints nothing: -1 with
+ * the line in `error` (STORE_ERROR_MAX octets).
+ */
+int store_gather_zone(struct storage *storage, const char *apex, struct rrlist *list,
+		      const struct store_listener *listener, char *error);
+
+/* The same, but prints its line. */
 int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
 		    store_skip_fn skip, void *ctx);
 

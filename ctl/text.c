@@ -8,6 +8,13 @@
 
 #define LINE_MAX_OCTETS 4096
 
+void text_tame(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			*p = '?';
+}
+
 static void text_print_error(const char *format, va_list args)
 	__attribute__((format(printf, 1, 0)));
 
@@ -15,9 +22,7 @@ static void text_print_error(const char *format, va_list args)
 {
 	char line[LINE_MAX_OCTETS];
 	vsnprintf(line, sizeof(line), format, args);
-	for (char *p = line; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			*p = '?';
+	text_tame(line);
 	fprintf(stderr, "%s\n", line);
 }
 

@@ -14,6 +14,9 @@ int text_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints a line, as text_fail does; nothing has failed. */
 void text_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Replaces control characters, so that the text cannot play with the terminal. */
+void text_tame(char *text);
+
 /*
  * Reads a name that a person gave, absolute with or without the trailing dot, into `out`
  * (DNS_NAME_MAX octets). 0, or -1 after text_fail; `what` says which name ("zone").

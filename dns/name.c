@@ -202,7 +202,9 @@ unsigned int dns_name_find_labels(const uint8_t *name, uint8_t *offsets)
 
 bool dns_name_equal(const uint8_t *a, const uint8_t *b)
 {
-	/* Length octets are below 64, so lowering them changes nothing: one pass over all octets.
+	/*
+	 * Length octets are below 64, so lowering them changes nothing: one pass over all
+	 * octets.
 	 */
 	size_t size = dns_name_size(a);
 

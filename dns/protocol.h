@@ -7,8 +7,8 @@
 
 #define DNS_HEADER_SIZE 12
 #define DNS_MESSAGE_MAX 65535
-#define DNS_UDP_PAYLOAD_MIN 512 /* what every client takes, EDNS or not (RFC 6891 section 6.2.3)   \
-				 */
+/* What every client takes, EDNS or not (RFC 6891 section 6.2.3). */
+#define DNS_UDP_PAYLOAD_MIN 512
 
 /* The header's second 16-bit word (RFC 1035 section 4.1.1). */
 enum dns_flag {

@@ -19,50 +19,6 @@
 #include <strings.h>
 
 #define WHITE_SPACE " \t\r\n"
-#define ANY_REST UINT8_MAX /* the layout's tail may have any length */
-
-/* Data of a type as octets before the names, names, octets behind. */
-struct rdata_layout {
-	uint16_t type;
-	uint8_t before;
-	uint8_t names;
-	uint8_t after;
-};
-
-static const struct rdata_layout rdata_layouts[] = {
-	{DNS_TYPE_A, 0, 0, 4},
-	{DNS_TYPE_NS, 0, 1, 0},
-	{DNS_TYPE_MD, 0, 1, 0},
-	{DNS_TYPE_MF, 0, 1, 0},
-	{DNS_TYPE_CNAME, 0, 1, 0},
-	{DNS_TYPE_SOA, 0, 2, 20},
-	{DNS_TYPE_MB, 0, 1, 0},
-	{DNS_TYPE_MG, 0, 1, 0},
-	{DNS_TYPE_MR, 0, 1, 0},
-	{DNS_TYPE_PTR, 0, 1, 0},
-	{DNS_TYPE_MINFO, 0, 2, 0},
-	{DNS_TYPE_MX, 2, 1, 0},
-	{LDNS_RR_TYPE_RP, 0, 2, 0},
-	{DNS_TYPE_AFSDB, 2, 1, 0},
-	{LDNS_RR_TYPE_RT, 2, 1, 0},
-	{LDNS_RR_TYPE_PX, 2, 2, 0},
-	{DNS_TYPE_AAAA, 0, 0, 16},
-	{DNS_TYPE_SRV, 6, 1, 0},
-	{LDNS_RR_TYPE_KX, 2, 1, 0},
-	{DNS_TYPE_DNAME, 0, 1, 0},
-	{DNS_TYPE_DS, 4, 0, ANY_REST},
-	{DNS_TYPE_SVCB, 2, 1, ANY_REST},
-	{DNS_TYPE_HTTPS, 2, 1, ANY_REST},
-};
-
-static const struct rdata_layout *rdata_find_layout(uint16_t type)
-{
-	for (size_t i = 0; i < sizeof(rdata_layouts) / sizeof(rdata_layouts[0]); i++) {
-		if (rdata_layouts[i].type == type)
-			return &rdata_layouts[i];
-	}
-	return NULL;
-}
 
 static int rdata_fail(char *reason, size_t size, int error, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
@@ -79,7 +35,9 @@ static int rdata_fail(char *reason, size_t size, int error, const char *format, 
 
 int dns_type_from_text(const char *text)
 {
-	/* libldns reads no further than TYPE's digits and takes any number: both are checked here.
+	/*
+	 * libldns reads no further than TYPE's digits and takes any number: both are checked
+	 * here.
 	 */
 	if (strncasecmp(text, "TYPE", 4) == 0 && isdigit((unsigned char)text[4])) {
 		char *end;
@@ -115,41 +73,49 @@ int dns_type_is_data(uint16_t type)
 	return type != 0 && type != DNS_TYPE_OPT && (type < 128 || type > 255);
 }
 
-int dns_rdata_find_name(uint16_t type)
-{
-	const struct rdata_layout *layout = rdata_find_layout(type);
-
-	return layout && layout->names > 0 ? layout->before : -1;
-}
-
-int dns_rdata_check(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	const struct rdata_layout *layout = rdata_find_layout(type);
-	size_t offset;
-
-	if (!layout)
-		return 0;
-	offset = layout->before;
-	if (offset > size)
-		return DNS_ERROR_BAD_RDATA;
-	for (unsigned int i = 0; i < layout->names; i++) {
-		uint8_t name[DNS_NAME_MAX];
-		size_t start = offset;
-		int name_size = dns_name_parse(rdata, size, &offset, name);
-		if (name_size < 0 || offset - start != (size_t)name_size)
-			return DNS_ERROR_BAD_RDATA;
-	}
-	if (layout->after != ANY_REST && size - offset != layout->after)
-		return DNS_ERROR_BAD_RDATA;
-	return 0;
-}
-
 static int hex_value(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
 	c = (char)tolower((unsigned char)c);
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Splits wire data into libldns's fields, all of it; NULL when they do not fit. */
+static ldns_rr *rdata_split(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	uint8_t *wire = malloc(size + 2);
+	ldns_rr *rr = ldns_rr_new();
+	size_t position = 0;
+	bool whole = false;
+
+	if (wire && rr) {
+		dns_put16(wire, (uint16_t)size);
+		if (size > 0)
+			memcpy(wire + 2, rdata, size);
+		ldns_rr_set_type(rr, type);
+		whole = ldns_wire2rdf(rr, wire, size + 2, &position) == LDNS_STATUS_OK &&
+			position == size + 2;
+	}
+	free(wire);
+	if (whole)
+		return rr;
+	ldns_rr_free(rr);
+	return NULL;
+}
+
+/*
+ * True when all the fields that libldns knows of the type are there, and nothing else; any data of
+ * a type that it does not know. (It takes text that lacks fields at its end, and tells only here.)
+ */
+static bool rdata_is_readable(uint16_t type, const uint8_t *rdata, size_t size)
+{
+	ldns_rr *rr = rdata_split(type, rdata, size);
+	bool readable =
+		rr && ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(type));
+
+	ldns_rr_free(rr);
+	return readable;
 }
 
 /* `\# length hex...` (RFC 3597 section 5); `text` stands behind the `\#`. */
@@ -181,7 +147,7 @@ static int rdata_from_generic(uint16_t type, const char *text, uint8_t *out, siz
 	if (octets != size)
 		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
 				  "%zu octets of hex where \\# says %lu", octets, size);
-	if (dns_rdata_check(type, out, octets) < 0)
+	if (dns_rdata_check(type, out, octets) < 0 || !rdata_is_readable(type, out, octets))
 		return rdata_fail(reason, reason_size, DNS_ERROR_BAD_RDATA,
 				  "these octets are not data of this type");
 	return (int)octets;
@@ -257,6 +223,13 @@ static int rdata_from_name(unsigned int numbers, const char *text, const uint8_t
 	return (int)size + status;
 }
 
+/* Three digits, as they stand behind the backslash of \DDD. */
+static bool text_starts_decimal(const char *text)
+{
+	return isdigit((unsigned char)text[0]) && isdigit((unsigned char)text[1]) &&
+	       isdigit((unsigned char)text[2]);
+}
+
 /* The octets of the longest character-string (RFC 1035 section 5.1) in `text`, quoted or not. */
 static size_t text_longest_string(const char *text)
 {
@@ -271,7 +244,7 @@ static size_t text_longest_string(const char *text)
 			continue;
 		}
 		if (*p == '\\' && p[1] != '\0')
-			p += isdigit((unsigned char)p[1]) && isdigit((unsigned char)p[2]) ? 3 : 1;
+			p += text_starts_decimal(p + 1) ? 3 : 1;
 		longest = ++length > longest ? length : longest;
 	}
 	return longest;
@@ -339,40 +312,6 @@ static char *rdata_write_line(uint16_t type, const char *text)
 	if (line)
 		snprintf(line, size, ". 0 IN %s %s", mnemonic, text);
 	return line;
-}
-
-/* Splits wire data into libldns's fields, all of it; NULL when they do not fit. */
-static ldns_rr *rdata_split(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	uint8_t *wire = malloc(size + 2);
-	ldns_rr *rr = ldns_rr_new();
-	size_t position = 0;
-	bool whole = false;
-
-	if (wire && rr) {
-		dns_put16(wire, (uint16_t)size);
-		if (size > 0)
-			memcpy(wire + 2, rdata, size);
-		ldns_rr_set_type(rr, type);
-		whole = ldns_wire2rdf(rr, wire, size + 2, &position) == LDNS_STATUS_OK &&
-			position == size + 2;
-	}
-	free(wire);
-	if (whole)
-		return rr;
-	ldns_rr_free(rr);
-	return NULL;
-}
-
-/* libldns takes text that lacks fields at its end: what it made of that, it cannot read itself. */
-static bool rdata_is_readable(uint16_t type, const uint8_t *rdata, size_t size)
-{
-	ldns_rr *rr = rdata_split(type, rdata, size);
-	bool readable =
-		rr && ldns_rr_rd_count(rr) >= ldns_rr_descriptor_minimum(ldns_rr_descript(type));
-
-	ldns_rr_free(rr);
-	return readable;
 }
 
 static int rdata_from_ldns(uint16_t type, const char *text, const uint8_t *origin, uint8_t *out,
@@ -472,6 +411,17 @@ static int rdata_to_generic(const uint8_t *rdata, size_t size, char *out, size_t
 	return length;
 }
 
+/* Names are written as everywhere: libldns leaves quotes in them as they are. */
+static bool rdata_print_field(ldns_buffer *buffer, const ldns_rdf *field)
+{
+	char name[DNS_NAME_TEXT_MAX];
+
+	if (ldns_rdf_get_type(field) != LDNS_RDF_TYPE_DNAME)
+		return ldns_rdf2buffer_str(buffer, field) == LDNS_STATUS_OK;
+	dns_name_to_text(ldns_rdf_data(field), name);
+	return ldns_buffer_printf(buffer, "%s", name) >= 0;
+}
+
 /* Prints the fields of a record, single spaces between. NULL when libldns cannot. */
 static char *rdata_print_fields(const ldns_rr *rr)
 {
@@ -483,7 +433,7 @@ static char *rdata_print_fields(const ldns_rr *rr)
 	for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
 		if (i > 0)
 			ldns_buffer_printf(buffer, " ");
-		if (ldns_rdf2buffer_str(buffer, ldns_rr_rdf(rr, i)) != LDNS_STATUS_OK)
+		if (!rdata_print_field(buffer, ldns_rr_rdf(rr, i)))
 			goto out;
 	}
 	text = ldns_buffer_export2str(buffer);
@@ -492,34 +442,81 @@ out:
 	return text;
 }
 
-int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
+/* As libldns writes it, in memory of the caller's to free. NULL when it cannot. */
+static char *rdata_to_ldns(uint16_t type, const uint8_t *rdata, size_t size)
 {
-	const ldns_rr_descriptor *known = ldns_rr_descript(type);
-	int length = DNS_ERROR_BAD_RDATA;
-
-	if (size > DNS_RDATA_MAX || dns_rdata_check(type, rdata, size) < 0)
-		return DNS_ERROR_BAD_RDATA;
-	if (dns_rdata_find_name(type) == 0 && rdata_find_layout(type)->names == 1) {
-		char name[DNS_NAME_TEXT_MAX];
-		length = (int)dns_name_to_text(rdata, name);
-		if ((size_t)length >= capacity)
-			return DNS_ERROR_NO_SPACE;
-		memcpy(out, name, (size_t)length + 1);
-		return length;
-	}
-	if (!known || known->_type != (ldns_rr_type)type)
-		return rdata_to_generic(rdata, size, out, capacity);
-
 	ldns_rr *rr = rdata_split(type, rdata, size);
 	char *text = rr ? rdata_print_fields(rr) : NULL;
+
 	if (text) {
 		for (size_t n = strlen(text); n > 0 && text[n - 1] == ' ';) /* behind bitmaps */
 			text[--n] = '\0';
-		length = snprintf(out, capacity, "%s", text);
 	}
-	if (length >= 0 && (size_t)length >= capacity)
-		length = DNS_ERROR_NO_SPACE;
-	free(text);
 	ldns_rr_free(rr);
-	return length;
+	return text;
+}
+
+/*
+ * False for text that would be read as other data: libldns writes the values of SvcParams without
+ * the quotes that some need. (Not tried for types that it is known to write well: it is slow.)
+ */
+static bool rdata_reads_back(uint16_t type, const char *text, const uint8_t *rdata, size_t size)
+{
+	if (type != DNS_TYPE_SVCB && type != DNS_TYPE_HTTPS)
+		return true;
+
+	uint8_t *again = malloc(size + 1);
+	char reason[256];
+	bool same = again &&
+		    dns_rdata_from_text(type, text, NULL, again, size + 1, reason,
+					sizeof(reason)) == (int)size &&
+		    memcmp(again, rdata, size) == 0;
+
+	free(again);
+	return same;
+}
+
+/* Types whose data is a name and nothing else. */
+static bool type_is_one_name(uint16_t type)
+{
+	switch (type) {
+	case DNS_TYPE_NS:
+	case DNS_TYPE_CNAME:
+	case DNS_TYPE_DNAME:
+	case DNS_TYPE_PTR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *out, size_t capacity)
+{
+	const ldns_rr_descriptor *known = ldns_rr_descript(type);
+	char name[DNS_NAME_TEXT_MAX];
+	const char *text = name;
+	char *made = NULL;
+	int length;
+
+	if (size > DNS_RDATA_MAX || dns_rdata_check(type, rdata, size) < 0)
+		return DNS_ERROR_BAD_RDATA;
+	if (!known || known->_type != (ldns_rr_type)type)
+		return rdata_to_generic(rdata, size, out, capacity);
+	if (type == DNS_TYPE_A || type == DNS_TYPE_AAAA) {
+		inet_ntop(type == DNS_TYPE_A ? AF_INET : AF_INET6, rdata, name, sizeof(name));
+	} else if (type_is_one_name(type)) {
+		dns_name_to_text(rdata, name);
+	} else {
+		text = made = rdata_to_ldns(type, rdata, size);
+		if (!made && !rdata_is_readable(type, rdata, size))
+			return DNS_ERROR_BAD_RDATA;
+		/* libldns reads some data that it cannot write, and an APL may have no items. */
+		if (!made || *made == '\0' || !rdata_reads_back(type, made, rdata, size)) {
+			free(made);
+			return rdata_to_generic(rdata, size, out, capacity);
+		}
+	}
+	length = snprintf(out, capacity, "%s", text);
+	free(made);
+	return (size_t)length < capacity ? length : DNS_ERROR_NO_SPACE;
 }

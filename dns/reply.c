@@ -91,6 +91,31 @@ static bool reply_question_matches(const struct dns_query *query, const uint8_t 
 	return memcmp(question + name_size, query->qname + name_size, 4) == 0;
 }
 
+/*
+ * All records within the message and nothing behind them; one OPT at most, of the root and among
+ * the additional records (RFC 6891 section 6.1.1), for the functions below rely on it.
+ */
+static bool reply_records_are_sound(const uint8_t *reply, size_t size)
+{
+	unsigned int required = (unsigned int)dns_get16(reply + 6) + dns_get16(reply + 8);
+	unsigned int total = reply_count_records(reply);
+	size_t offset = reply_skip_questions(reply, size);
+	bool opt_seen = false;
+
+	for (unsigned int i = 0; offset != 0 && i < total; i++) {
+		struct reply_record record;
+		if (!reply_read_record(reply, size, offset, &record))
+			return false;
+		if (record.type == DNS_TYPE_OPT) {
+			if (opt_seen || i < required || record.fixed != record.start + 1)
+				return false;
+			opt_seen = true;
+		}
+		offset = record.end;
+	}
+	return offset == size;
+}
+
 bool dns_reply_matches(const struct dns_query *query, const uint8_t *reply, size_t size)
 {
 	if (size < DNS_HEADER_SIZE || size > DNS_MESSAGE_MAX || dns_get16(reply) != query->id)
@@ -105,14 +130,7 @@ bool dns_reply_matches(const struct dns_query *query, const uint8_t *reply, size
 	if (questions == 1 && !reply_question_matches(query, reply, size))
 		return false;
 
-	size_t offset = reply_skip_questions(reply, size);
-	for (unsigned int i = reply_count_records(reply); offset != 0 && i > 0; i--) {
-		struct reply_record record;
-		if (!reply_read_record(reply, size, offset, &record))
-			return false;
-		offset = record.end;
-	}
-	return offset == size;
+	return reply_records_are_sound(reply, size);
 }
 
 /* Two neighbouring records are of one RRset when owner and type agree, as written. */

@@ -22,7 +22,8 @@ size_t dns_reply_write_error(const struct dns_query *query, int rcode, uint16_t 
 
 /*
  * True when a backend's message is a well-formed reply to `query`: ID, QR, opcode and, unless it
- * reports an error without one, the same question (case ignored); every record within the message.
+ * reports an error without one, the same question (case ignored); every record within the message,
+ * and one OPT at most, where it belongs.
  */
 bool dns_reply_matches(const struct dns_query *query, const uint8_t *reply, size_t size);
 

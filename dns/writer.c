@@ -219,6 +219,21 @@ undo:
 	return status;
 }
 
+struct dns_writer_mark dns_writer_mark(const struct dns_writer *writer)
+{
+	struct dns_writer_mark mark = {.size = writer->size, .known_count = writer->known_count};
+
+	memcpy(mark.counts, writer->counts, sizeof(mark.counts));
+	return mark;
+}
+
+void dns_writer_rewind(struct dns_writer *writer, const struct dns_writer_mark *mark)
+{
+	writer->size = mark->size;
+	writer->known_count = mark->known_count;
+	memcpy(writer->counts, mark->counts, sizeof(mark->counts));
+}
+
 int dns_writer_put_edns(struct dns_writer *writer, const struct dns_query *query,
 			uint16_t udp_payload, int rcode, int ede, const char *ede_text)
 {

@@ -46,6 +46,19 @@ void dns_writer_init(struct dns_writer *writer, uint8_t *buffer, size_t capacity
 int dns_writer_put_record(struct dns_writer *writer, enum dns_section section, const uint8_t *owner,
 			  uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t rdata_size);
 
+/* A place in a message to go back to. */
+struct dns_writer_mark {
+	size_t size;
+	uint16_t counts[4];
+	uint16_t known_count;
+};
+
+/* Where the message ends now. */
+struct dns_writer_mark dns_writer_mark(const struct dns_writer *writer);
+
+/* Takes back all that was written since `mark`: part of an RRset is worse than none of it. */
+void dns_writer_rewind(struct dns_writer *writer, const struct dns_writer_mark *mark);
+
 /*
  * Appends the OPT record (RFC 6891), if the query had one, as the last record: our UDP payload size
  * in octets, the upper bits of `rcode`, DO copied from the query (RFC 3225), and an extended error

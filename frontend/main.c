@@ -104,7 +104,7 @@ static int main_run(struct frontend_config *config, const char *path)
 	int signal_number;
 	while ((signal_number = program_wait_signal()) == SIGHUP)
 		main_reload(frontend, path);
-	log_info("stopping", "signal=%d", signal_number);
+	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
 	frontend_begin_stop(frontend);
 	main_wait_stopped(frontend);
 	frontend_destroy(frontend);

@@ -24,7 +24,9 @@
  */
 #define QUERY_POOL_SIZE 8192
 
-/* A message up to this size is kept inside the query. Longer ones, hardly ever seen, are malloced.
+/*
+ * A message up to this size is kept inside the query. Longer ones, hardly ever seen, are
+ * malloced.
  */
 #define QUERY_INLINE_SIZE 512
 

@@ -356,7 +356,9 @@ static void tcp_on_accept(struct evconnlistener *handle, evutil_socket_t fd,
 		close(fd);
 		return;
 	}
-	/* Best effort: replies leave at once, and the kernel keeps few for those who do not read.
+	/*
+	 * Best effort: replies leave at once, and the kernel keeps few for those who do not
+	 * read.
 	 */
 	const int on = 1;
 	const int buffer_size = TCP_OUTPUT_MAX;

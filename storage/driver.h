@@ -83,5 +83,6 @@ bool storage_wait(struct storage *storage, int wait_ms);
 
 extern const struct storage_driver storage_driver_sqlite;
 extern const struct storage_driver storage_driver_redis;
+extern const struct storage_driver storage_driver_mysql;
 
 #endif

@@ -181,61 +181,62 @@ int redis_add_node(struct redis_store *store, const struct redis_host *host,
 	return STORAGE_OK;
 }
 
-/* What a server of a list is good for. */
-enum fitness { FIT, FIT_IF_NEED_BE, UNFIT };
+enum redis_fitness redis_judge(const struct redis_store *store, const redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 4 ||
+	    !redis_is_text(reply->element[0], "slave"))
+		return REDIS_FIT;
+	if (!store->base.read_only)
+		return REDIS_UNFIT;
+	return redis_is_text(reply->element[3], "connected") ? REDIS_FIT : REDIS_STALE;
+}
 
-/* A writer needs the primary; a reader rather has a replica that is in contact with its own. */
-static int judge(struct redis_store *store, struct redis_link *link, enum fitness *fitness)
+/* Asks a server of a list what it is. STORAGE_OK when that is `enough`. */
+static int check_role(struct redis_store *store, struct redis_link *link, enum redis_fitness enough)
 {
 	redisReply *reply;
 	int status = redis_call(link, &reply, "ROLE", NULL);
 
 	if (status != STORAGE_OK)
 		return status;
-	*fitness = FIT;
-	if (reply->type == REDIS_REPLY_ARRAY && reply->elements >= 4 &&
-	    redis_is_text(reply->element[0], "slave")) {
-		bool connected = redis_is_text(reply->element[3], "connected");
-		*fitness = connected ? FIT : FIT_IF_NEED_BE;
-		if (!store->base.read_only) {
-			*fitness = UNFIT;
-			status = redis_link_fail(link, "is a replica: the URL has to name the "
-						       "primary, too");
-		}
-	}
+	enum redis_fitness fitness = redis_judge(store, reply);
 	freeReplyObject(reply);
-	return *fitness == UNFIT ? status : STORAGE_OK;
+	store->stale = fitness == REDIS_STALE;
+	if (fitness <= enough)
+		return STORAGE_OK;
+	return fitness == REDIS_UNFIT
+		       ? redis_link_fail(link, "is a replica: the URL has to name the primary, too")
+		       : redis_link_fail(link, "is a replica that has lost its primary");
 }
 
-/* Tries the hosts in turn until one will do; `enough` says what does. */
-static int open_any(struct redis_store *store, enum fitness enough)
+/* Tries the hosts in turn until one will do. */
+static int open_any(struct redis_store *store, enum redis_fitness enough)
 {
 	int status = STORAGE_UNAVAILABLE;
 
 	for (size_t i = 0; i < store->url.host_count && status != STORAGE_INTERRUPTED; i++) {
 		const struct redis_host *host = &store->url.hosts[i];
-		enum fitness fitness = FIT;
 		struct redis_link link;
 		status = redis_connect(store, &link, host, true);
-		if (status != STORAGE_OK)
-			continue;
-		if (store->url.host_count > 1)
-			status = judge(store, &link, &fitness);
-		if (status == STORAGE_OK && fitness <= enough)
-			return redis_add_node(store, host, &link);
+		if (status == STORAGE_OK && store->url.host_count > 1) {
+			status = check_role(store, &link, enough);
+			if (status != STORAGE_OK)
+				redis_link_close(&link);
+		}
 		if (status == STORAGE_OK)
-			status = redis_link_fail(&link, "is a replica without its primary");
-		redis_link_close(&link);
+			return redis_add_node(store, host, &link);
 	}
 	return status;
 }
 
+/* A writer needs the primary; a reader rather has a replica that is in contact with it. */
 static int open_single(struct redis_store *store)
 {
-	int status = open_any(store, FIT);
+	int status = open_any(store, REDIS_FIT);
 
-	if (status == STORAGE_UNAVAILABLE && store->url.host_count > 1 && store->base.read_only)
-		status = open_any(store, FIT_IF_NEED_BE);
+	if (status != STORAGE_OK && status != STORAGE_INTERRUPTED && store->url.host_count > 1 &&
+	    store->base.read_only)
+		status = open_any(store, REDIS_STALE);
 	return status;
 }
 

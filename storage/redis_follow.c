@@ -14,7 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_MS 250 /* at silent connections and the oracle */
+#define LOOK_MS 250      /* at silent connections and the oracle */
+#define DRAIN_EVERY 1000 /* names handed over between two looks at what changed */
 
 /* --- a batch -----------------------------------------------------------------------------------
  */
@@ -107,13 +108,18 @@ static int deliver_entry(struct redis_store *store, const struct redis_entry *en
 static int deliver_harvest(struct redis_store *store, const struct redis_harvest *harvest,
 			   const struct storage_sink *sink)
 {
+	size_t delivered = 0;
 	int status = STORAGE_OK;
 
 	sink->begin(sink->ctx, STORAGE_BATCH_CHANGES);
 	deliver_zones(store, sink);
 	for (const struct redis_entry *entry = harvest->first; entry && status == STORAGE_OK;
-	     entry = entry->next)
+	     entry = entry->next) {
 		status = deliver_entry(store, entry, sink);
+		/* So that the server need not keep what it tells. What fails, fails again later. */
+		if (++delivered % DRAIN_EVERY == 0)
+			redis_track_drain(store);
+	}
 	if (status == STORAGE_OK)
 		sink->commit(sink->ctx);
 	else
@@ -179,10 +185,13 @@ static int look(struct redis_store *store)
 {
 	int status = redis_track_look(store);
 
-	/* A connection that was closed may well be opened again; loading finds out. */
+	/*
+	 * A connection that was closed may well be opened again; loading finds out. What is behind
+	 * it then may be another server, or the same without its memory.
+	 */
 	if (status == STORAGE_UNAVAILABLE)
-		status = STORAGE_RELOAD;
-	store->reopen = status == STORAGE_RELOAD;
+		status = STORAGE_REPLACED;
+	store->reopen = status == STORAGE_REPLACED;
 	if (status == STORAGE_OK)
 		status = redis_track_check(store);
 	if (status == STORAGE_OK)

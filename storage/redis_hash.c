@@ -161,7 +161,14 @@ struct making {
 	struct redis_records *records;
 	const char *prefix;
 	const struct redis_entry *entry;
-	uint32_t ttl; /* the name's */
+	uint32_t ttl;          /* the name's */
+	struct type_ttl *ttls; /* of types that have their own, by type */
+	size_t ttl_count;
+};
+
+struct type_ttl {
+	uint16_t type;
+	uint32_t ttl;
 };
 
 /* A copy that is a C string: a NUL in it becomes "\000", as presentation form writes one. */
@@ -185,44 +192,53 @@ static const char *copy_text(struct redis_arena *arena, const char *text, size_t
 
 static void warn_of_ttl(const struct making *making, const struct redis_field *field)
 {
-	log_warning_limited("ttl that is no number of seconds", "key=%s%s value=%.*s using=%d",
+	log_warning_limited("ttl left out: it is no number of seconds", "key=%s%s value=%.*s",
 			    making->prefix, making->entry->name,
-			    field->value_size > 40 ? 40 : (int)field->value_size, field->value,
-			    REDIS_TTL_DEFAULT);
+			    field->value_size > 40 ? 40 : (int)field->value_size, field->value);
+}
+
+static int compare_types(const void *a, const void *b)
+{
+	return ((const struct type_ttl *)a)->type - ((const struct type_ttl *)b)->type;
+}
+
+/* Reads all TTLs first: a hash may have any number of fields. False: out of memory. */
+static bool read_ttls(struct making *making)
+{
+	const struct redis_entry *entry = making->entry;
+	size_t count = 0;
+
+	making->ttl = REDIS_TTL_DEFAULT;
+	for (size_t i = 0; i < entry->count; i++)
+		count += redis_field_is_ttl(&entry->fields[i]);
+	making->ttls =
+		redis_arena_alloc(&making->records->arena, (count + 1) * sizeof(*making->ttls));
+	for (size_t i = 0; making->ttls && i < entry->count; i++) {
+		const struct redis_field *field = &entry->fields[i];
+		uint32_t ttl;
+		if (!redis_field_is_ttl(field))
+			continue;
+		if (!redis_field_read_ttl(field, &ttl))
+			warn_of_ttl(making, field);
+		else if (field->name_size == 3)
+			making->ttl = ttl;
+		else if (redis_field_ttl_type(field) != 0)
+			making->ttls[making->ttl_count++] =
+				(struct type_ttl){redis_field_ttl_type(field), ttl};
+	}
+	if (making->ttl_count > 1)
+		qsort(making->ttls, making->ttl_count, sizeof(*making->ttls), compare_types);
+	return making->ttls != NULL;
 }
 
 /* The TTL of a type: its own or the name's. */
 static uint32_t find_ttl(const struct making *making, uint16_t type)
 {
-	const struct redis_entry *entry = making->entry;
-	uint32_t ttl;
+	const struct type_ttl key = {.type = type}, *found = NULL;
 
-	for (size_t i = 0; i < entry->count; i++) {
-		const struct redis_field *field = &entry->fields[i];
-		if (!redis_field_is_ttl(field) || field->name_size == 3 ||
-		    redis_field_ttl_type(field) != type)
-			continue;
-		if (redis_field_read_ttl(field, &ttl))
-			return ttl;
-		warn_of_ttl(making, field);
-	}
-	return making->ttl;
-}
-
-static uint32_t find_name_ttl(const struct making *making)
-{
-	const struct redis_entry *entry = making->entry;
-	uint32_t ttl;
-
-	for (size_t i = 0; i < entry->count; i++) {
-		const struct redis_field *field = &entry->fields[i];
-		if (!redis_field_is_ttl(field) || field->name_size != 3)
-			continue;
-		if (redis_field_read_ttl(field, &ttl))
-			return ttl;
-		warn_of_ttl(making, field);
-	}
-	return REDIS_TTL_DEFAULT;
+	if (making->ttl_count > 0)
+		found = bsearch(&key, making->ttls, making->ttl_count, sizeof(key), compare_types);
+	return found ? found->ttl : making->ttl;
 }
 
 static bool add_record(struct redis_records *records, const struct storage_record *record)
@@ -301,8 +317,8 @@ bool redis_records_make(struct redis_records *records, const char *prefix, const
 
 	records->count = 0;
 	redis_arena_reset(&records->arena);
-	if (part != REDIS_PART_NONE)
-		making.ttl = find_name_ttl(&making);
+	if (part != REDIS_PART_NONE && !read_ttls(&making))
+		return false;
 	for (size_t i = 0; i < entry->count && part != REDIS_PART_NONE; i++) {
 		const struct redis_field *field = &entry->fields[i];
 		if (redis_field_is_ttl(field))

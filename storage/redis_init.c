@@ -64,18 +64,20 @@ static int try_node(struct redis_store *store, struct redis_link *link, const ch
 
 	if (status == STORAGE_OK)
 		status = try_command(link, unwatch, 1, "+unwatch", missing);
+	size_t before = strlen(missing);
 	if (status == STORAGE_OK)
 		status = try_command(link, multi, 1, "+multi", missing);
-	if (status == STORAGE_OK && missing[0] == '\0') {
+	/* Without MULTI the commands would be done. */
+	if (status == STORAGE_OK && strlen(missing) == before) {
 		status = try_commands(link, key, missing);
 		if (status == STORAGE_OK)
 			status = try_command(link, discard, 1, "+discard", missing);
-		/* An empty transaction shows whether EXEC is allowed. */
-		if (status == STORAGE_OK && missing[0] == '\0')
-			status = try_command(link, multi, 1, "+multi", missing);
-		if (status == STORAGE_OK && missing[0] == '\0')
-			status = try_command(link, exec, 1, "+exec", missing);
 	}
+	/* An empty transaction shows whether EXEC is allowed; a refused one is none to EXEC. */
+	if (status == STORAGE_OK && missing[0] == '\0')
+		status = try_command(link, multi, 1, "+multi", missing);
+	if (status == STORAGE_OK && missing[0] == '\0')
+		status = try_command(link, exec, 1, "+exec", missing);
 	if (status != STORAGE_OK || missing[0] == '\0')
 		return status;
 	return storage_fail(&store->base, STORAGE_REFUSED,

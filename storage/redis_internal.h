@@ -3,7 +3,7 @@
  *
  *   redis.c           the driver's table, creating, opening, what errors of the server mean
  *   redis_url.c       the URL
- *   redis_link.c      one connection; redis_tls.c its TLS
+ *   redis_link.c      one connection; redis_tls.c its TLS; redis_resolve.c looking names up
  *   redis_table.c     memory and tables
  *   redis_hash.c      keys and hashes into records
  *   redis_zones.c     which zone a name belongs to
@@ -12,9 +12,11 @@
  *   redis_track.c     hearing of changes
  *   redis_follow.c    handing changes over
  *   redis_edit.c      what a change of RRsets does to a hash
- *   redis_write.c     transactions; redis_query.c godwitctl's reads
+ *   redis_write.c     transactions; redis_commit.c sending them
+ *   redis_query.c     godwitctl's reads; redis_init.c its check of rights
  *   redis_sentinel.c  finding the primary by its sentinels
  *   redis_cluster.c   finding all primaries of a cluster, and a key's
+ *   redis_oracle.c    noticing that the primaries are others
  *
  * A store has one node, or as many as a cluster has primaries. A node has two connections: `data`
  * for commands and `track`, once something is followed, for the server's word of what changed.
@@ -46,12 +48,13 @@ struct redis_store {
 	struct redis_node *nodes; /* NULL: not open */
 	size_t node_count;
 	uint16_t *slots; /* of a cluster: the index of a slot's node; else NULL */
-	struct redis_link
-		oracle;     /* a sentinel, or a node of a cluster: asked who the primaries are */
+	/* A sentinel or a node of a cluster, asked who the primaries are; of a list, the server. */
+	struct redis_link oracle;
 	size_t oracle_host; /* which of the sentinels it is */
 	char *oracle_said;  /* its last answer, as text to compare with */
 	int64_t oracle_ms;  /* when it was asked last */
 	bool oracle_asked;  /* and has not answered */
+	bool stale;         /* of a list: only a replica without its primary was to be had */
 
 	struct redis_zones zones;
 	struct redis_set dirty; /* names that changed and were not read since */
@@ -103,6 +106,16 @@ bool redis_is_error(const redisReply *reply, const char *word);
 /* True for a string reply, of whatever kind, with that text. */
 bool redis_is_text(const redisReply *reply, const char *text);
 
+/* What a server of a list of hosts is good for, the best first. */
+enum redis_fitness {
+	REDIS_FIT,
+	REDIS_STALE, /* a replica without its primary: better than nothing to a reader */
+	REDIS_UNFIT, /* a replica, to a writer */
+};
+
+/* By its answer to ROLE. */
+enum redis_fitness redis_judge(const struct redis_store *store, const redisReply *reply);
+
 /* --- redis_read.c -------------------------------------------------------------------------------
  */
 
@@ -138,6 +151,8 @@ int redis_fetch_one(struct redis_store *store, const char *name, bool watch,
 /* The key of a name; "dns:www.example.com" into `key`, REDIS_KEY_MAX octets. False: too long. */
 #define REDIS_KEY_MAX (DNS_NAME_TEXT_MAX + 256)
 bool redis_make_key(const struct redis_store *store, const char *name, char *key);
+/* The name of a key, DNS_NAME_TEXT_MAX octets. False: it has none, which is logged. */
+bool redis_read_key(const struct redis_store *store, const redisReply *key, char *name);
 
 /* --- redis_load.c, redis_track.c, redis_follow.c ------------------------------------------------
  */
@@ -181,24 +196,38 @@ int redis_rrset_put(struct storage *storage, const char *apex, const char *owner
 int redis_rrset_delete(struct storage *storage, const char *apex, const char *owner,
 		       const char *type);
 
-/* --- redis_sentinel.c, redis_cluster.c ----------------------------------------------------------
+/* --- redis_sentinel.c, redis_cluster.c, redis_oracle.c ------------------------------------------
  */
 
 int redis_sentinel_open(struct redis_store *store);
+/* Connects the oracle to a sentinel; asks it; takes its answer. */
+int redis_sentinel_connect(struct redis_store *store, const struct redis_host *host);
+int redis_sentinel_ask(struct redis_store *store);
+/* STORAGE_REPLACED when it names another primary than before. */
+int redis_sentinel_take(struct redis_store *store, const redisReply *reply);
+
 int redis_cluster_open(struct redis_store *store);
 /*
- * Looks after who the primaries are: asks the oracle now and then, takes its answer. Waits for
- * nothing but a connection to another sentinel. STORAGE_UNAVAILABLE or STORAGE_RELOAD when they
- * are others.
+ * Takes CLUSTER SLOTS' answer; `asked` is the host that gave it. With `connect` unknown primaries
+ * become nodes; without, STORAGE_REPLACED when they are not the nodes that there are.
  */
-int redis_oracle_check(struct redis_store *store);
+int redis_cluster_take(struct redis_store *store, const redisReply *reply, const char *asked,
+		       bool connect);
+/* The slot of a key, below REDIS_SLOTS. */
+unsigned int redis_key_slot(const char *key, size_t size);
 /* The node of a key. */
 struct redis_node *redis_find_node(struct redis_store *store, const char *key, size_t size);
 /*
  * When `*reply` sends us to another node (MOVED, ASK), sends the command there and puts its answer
- * in place. `sizes` may be NULL when all words are C strings.
+ * in place; NULL when that fails. `sizes` may be NULL when all words are C strings.
  */
 int redis_redirect(struct redis_store *store, redisReply **reply, int count,
 		   const char *const *words, const size_t *sizes);
+
+/*
+ * Looks after who the primaries are. Waits for nothing but a new connection to the oracle.
+ * STORAGE_REPLACED when they are others.
+ */
+int redis_oracle_check(struct redis_store *store);
 
 #endif

@@ -1,10 +1,10 @@
 #include "storage/redis_link.h"
 
 #include "common/clock.h"
+#include "storage/redis_resolve.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
@@ -95,15 +95,15 @@ static int connect_unix(struct redis_link *link, const char *path, int64_t deadl
 /* Tries the host's addresses in turn; each gets its share of the time that is left. */
 static int connect_tcp(struct redis_link *link, const struct redis_host *host, int64_t deadline)
 {
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 	struct addrinfo *list = NULL;
-	int status = STORAGE_UNAVAILABLE, count = 0;
-	char port[8];
+	const char *reason = NULL;
+	int count = 0;
+	int status = redis_resolve(link->storage, host->name, host->port, deadline, &list, &reason);
 
-	snprintf(port, sizeof(port), "%u", host->port);
-	int code = getaddrinfo(host->name, port, &hints, &list);
-	if (code != 0)
-		return redis_link_fail(link, "cannot look up the host: %s", gai_strerror(code));
+	if (status == STORAGE_UNAVAILABLE)
+		return redis_link_fail(link, "cannot look up the host: %s", reason);
+	if (status != STORAGE_OK)
+		return status;
 	for (const struct addrinfo *info = list; info; info = info->ai_next)
 		count++;
 	for (const struct addrinfo *info = list; info; info = info->ai_next, count--) {

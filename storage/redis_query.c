@@ -1,6 +1,6 @@
 /*
- * godwitctl's reads. Inside a transaction they show what it is about to write as if it were
- * written.
+ * godwitctl's reads. Inside a transaction, looking for a zone and reading a name show what it is
+ * about to write as if it were written; the list and whole zones are shown as they are in Redis.
  *
  * Redis knows no zones: which names are in one, only a scan of the keys tells.
  */

@@ -46,6 +46,27 @@ bool redis_make_key(const struct redis_store *store, const char *name, char *key
 	return size > 0 && size < REDIS_KEY_MAX;
 }
 
+bool redis_read_key(const struct redis_store *store, const redisReply *key, char *name)
+{
+	int shown = key->len > 300 ? 300 : (int)key->len;
+
+	switch (redis_key_parse(store->url.prefix, key->str, key->len, name)) {
+	case REDIS_KEY_NAME:
+		return true;
+	case REDIS_KEY_ODD:
+		log_warning_limited("redis key left out for its spelling", "key=%.*s right=%s%s",
+				    shown, key->str, store->url.prefix, name);
+		break;
+	case REDIS_KEY_BAD:
+		log_warning_limited("redis key left out: it is no domain name", "key=%.*s", shown,
+				    key->str);
+		break;
+	case REDIS_KEY_FOREIGN:
+		break;
+	}
+	return false;
+}
+
 /* Copies a hash's texts into the entry. False: out of memory. */
 static bool copy_fields(struct redis_arena *arena, struct redis_entry *entry,
 			const redisReply *reply)
@@ -211,28 +232,13 @@ static int ask_page(struct scan *scan, const char *cursor)
 /* Adds a key to the page, if it is a name that is wanted. */
 static int take_key(struct scan *scan, const redisReply *key, struct page *page)
 {
-	const char *prefix = scan->store->url.prefix;
 	char name[DNS_NAME_TEXT_MAX];
 
 	if (key->type != REDIS_REPLY_STRING)
 		return redis_refuse(scan->link, key);
-	switch (redis_key_parse(prefix, key->str, key->len, name)) {
-	case REDIS_KEY_NAME:
-		if (!scan->wants(scan->ctx, name) || page_add(page, name))
-			return STORAGE_OK;
-		return redis_fail_memory(scan->store);
-	case REDIS_KEY_ODD:
-		log_warning_limited("redis key left out for its spelling", "key=%.*s right=%s%s",
-				    (int)key->len, key->str, prefix, name);
-		break;
-	case REDIS_KEY_BAD:
-		log_warning_limited("redis key left out: it is no domain name", "key=%.*s",
-				    key->len > 300 ? 300 : (int)key->len, key->str);
-		break;
-	case REDIS_KEY_FOREIGN:
-		break;
-	}
-	return STORAGE_OK;
+	if (!redis_read_key(scan->store, key, name) || !scan->wants(scan->ctx, name))
+		return STORAGE_OK;
+	return page_add(page, name) ? STORAGE_OK : redis_fail_memory(scan->store);
 }
 
 /* Receives a page, asks for the next one, and for the hashes of this one. */

@@ -2,7 +2,8 @@
  * Finding the primary by its sentinels, and noticing that it is another one after a failover.
  *
  * The sentinels are asked in turn; one that answers is kept and asked again every second while
- * following. What it names has to call itself a primary, or the failover is still going on.
+ * following (redis_oracle.c). What it names has to call itself a primary, or the failover is still
+ * going on.
  */
 #include "storage/redis_internal.h"
 
@@ -13,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int ask(struct redis_store *store)
+int redis_sentinel_ask(struct redis_store *store)
 {
 	return redis_link_say(&store->oracle, "SENTINEL", "GET-MASTER-ADDR-BY-NAME",
 			      store->url.master, NULL);
@@ -54,33 +55,55 @@ static int authenticate(struct redis_store *store)
 	return status;
 }
 
-/* Connects to a sentinel and asks it. */
-static int consult(struct redis_store *store, const struct redis_host *host)
+int redis_sentinel_connect(struct redis_store *store, const struct redis_host *host)
 {
-	struct redis_link *link = &store->oracle;
-	redisReply *reply = NULL;
-	int status = redis_link_open(link, &store->base, &store->url, host, store->tls);
+	int status = redis_link_open(&store->oracle, &store->base, &store->url, host, store->tls);
 
 	if (status == STORAGE_OK)
 		status = authenticate(store);
+	if (status != STORAGE_OK)
+		redis_link_close(&store->oracle);
+	return status;
+}
+
+int redis_sentinel_take(struct redis_store *store, const redisReply *reply)
+{
+	char *said = read_answer(reply);
+
+	if (!said && reply->type == REDIS_REPLY_ERROR)
+		return redis_refuse(&store->oracle, reply);
+	if (!said)
+		return redis_link_fail(&store->oracle, "this sentinel knows no master %s",
+				       store->url.master);
+	if (!store->oracle_said || strcmp(said, store->oracle_said) == 0) {
+		free(store->oracle_said);
+		store->oracle_said = said;
+		return STORAGE_OK;
+	}
+	storage_fail(&store->base, STORAGE_REPLACED,
+		     "redis: the primary of %s is not \"%s\" any more but \"%s\"",
+		     store->url.master, store->oracle_said, said);
+	free(said);
+	return STORAGE_REPLACED;
+}
+
+/* Connects to a sentinel and waits for its answer. */
+static int consult(struct redis_store *store, const struct redis_host *host)
+{
+	redisReply *reply = NULL;
+	int status = redis_sentinel_connect(store, host);
+
 	if (status == STORAGE_OK)
-		status = ask(store);
+		status = redis_sentinel_ask(store);
 	if (status == STORAGE_OK)
-		status = redis_link_receive(link, &reply);
+		status = redis_link_receive(&store->oracle, &reply);
 	if (status == STORAGE_OK) {
 		free(store->oracle_said);
-		store->oracle_said = read_answer(reply);
-		if (!store->oracle_said && reply->type == REDIS_REPLY_ERROR)
-			status = redis_refuse(link, reply);
-		else if (!store->oracle_said)
-			status = redis_link_fail(link, "this sentinel knows no master %s",
-						 store->url.master);
+		store->oracle_said = NULL;
+		status = redis_sentinel_take(store, reply);
 	}
 	freeReplyObject(reply);
-	if (status != STORAGE_OK)
-		redis_link_close(link);
 	store->oracle_ms = clock_now_ms();
-	store->oracle_asked = false;
 	return status;
 }
 
@@ -121,13 +144,14 @@ int redis_sentinel_open(struct redis_store *store)
 	int status = STORAGE_UNAVAILABLE;
 
 	for (size_t i = 0; i < store->url.host_count; i++) {
+		store->oracle_host = i;
+		redis_link_close(&store->oracle);
 		status = consult(store, &store->url.hosts[i]);
 		if (status == STORAGE_OK)
 			status = open_primary(store);
 		if (status == STORAGE_OK || status == STORAGE_INTERRUPTED)
 			break;
 		/* Another one may know better. */
-		redis_link_close(&store->oracle);
 	}
 	return status;
 }

@@ -14,7 +14,6 @@
 #include "storage/redis_internal.h"
 
 #include "common/clock.h"
-#include "common/log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,23 +30,10 @@ static int note_key(struct redis_store *store, const redisReply *key)
 {
 	char name[DNS_NAME_TEXT_MAX];
 
-	if (key->type != REDIS_REPLY_STRING)
+	if (key->type != REDIS_REPLY_STRING || !redis_read_key(store, key, name) ||
+	    redis_set_add(&store->dirty, name))
 		return STORAGE_OK;
-	switch (redis_key_parse(store->url.prefix, key->str, key->len, name)) {
-	case REDIS_KEY_NAME:
-		return redis_set_add(&store->dirty, name) ? STORAGE_OK : redis_fail_memory(store);
-	case REDIS_KEY_ODD:
-		log_warning_limited("redis key left out for its spelling", "key=%.*s right=%s%s",
-				    (int)key->len, key->str, store->url.prefix, name);
-		break;
-	case REDIS_KEY_BAD:
-		log_warning_limited("redis key left out: it is no domain name", "key=%.*s",
-				    key->len > 300 ? 300 : (int)key->len, key->str);
-		break;
-	case REDIS_KEY_FOREIGN:
-		break;
-	}
-	return STORAGE_OK;
+	return redis_fail_memory(store);
 }
 
 /* ["message", CHANNEL, keys or nil]; anything else - a PONG - only shows that the peer lives. */

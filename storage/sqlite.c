@@ -70,6 +70,11 @@ static const char *const statement_text[STATEMENT_COUNT] = {
 	[STATEMENT_BULK_ADD] = "INSERT OR IGNORE INTO godwit_bulk (domain_id) VALUES (?1)",
 	[STATEMENT_BULK_END] = "DELETE FROM godwit_bulk",
 	[STATEMENT_CHANGE_ADD] = "INSERT INTO godwit_changes (domain_id) VALUES (?1)",
+	[STATEMENT_NAME_EXISTS] = "SELECT EXISTS (SELECT 1 FROM records INDEXED BY "
+				  "godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
+				  "= ?2) OR EXISTS (SELECT 1 FROM records INDEXED BY "
+				  "godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
+				  "= ?3)",
 	[STATEMENT_RRSET_DELETE] = "DELETE FROM records INDEXED BY godwit_records_name "
 				   "WHERE domain_id = ?1 AND name COLLATE NOCASE IN (?2, ?3) "
 				   "AND type COLLATE NOCASE IN (?4, ?5)",

@@ -146,11 +146,33 @@ static int find_zone(struct sqlite_store *store, const char *apex, int64_t *id)
 	return status;
 }
 
+/*
+ * Whether the owner has any records: a deletion that finds nothing, as all do in a zone that is
+ * being filled, costs as much as the insertion that follows.
+ */
+static int find_name(struct sqlite_store *store, int64_t zone_id, const char *owner, bool *found)
+{
+	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_NAME_EXISTS);
+	int64_t exists = 0;
+
+	if (statement) {
+		sqlite3_bind_int64(statement, 1, zone_id);
+		sqlite_bind_spellings(statement, 2, owner);
+	}
+	int status = sqlite_read_integer(store, statement, "look for a name", 0, &exists);
+	*found = exists != 0;
+	return status;
+}
+
 static int delete_rrset(struct sqlite_store *store, int64_t zone_id, const char *owner,
 			const char *mnemonic, const char *generic)
 {
-	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_RRSET_DELETE);
+	bool found;
+	int status = find_name(store, zone_id, owner, &found);
 
+	if (status != STORAGE_OK || !found)
+		return status;
+	sqlite3_stmt *statement = sqlite_statement(store, STATEMENT_RRSET_DELETE);
 	if (!statement)
 		return sqlite_fail(store, "delete records");
 	sqlite3_bind_int64(statement, 1, zone_id);

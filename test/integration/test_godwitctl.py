@@ -57,7 +57,8 @@ def serial(ctl, zone="example.com"):
 def test_help_and_version_go_to_standard_output():
     text = godwit.run(godwit.program("godwitctl"), "--help").stdout
     for words in ("init", "zone add", "zone list", "zone import", "zone export", "zone delete",
-                  "record set", "record add", "record delete", "record list", "status"):
+                  "record set", "record add", "record delete", "record list", "copy", "reload",
+                  "status"):
         assert words in text
         own = godwit.run(godwit.program("godwitctl"), *words.split(), "--help").stdout
         assert words in own
@@ -311,13 +312,21 @@ def test_a_reader_without_write_permission_can_list(ctl, empty_store):
 
 @pytest.fixture
 def admin_server():
-    """admin_server({"/path": (status, text)}) -> address of an HTTP server that answers so."""
+    """admin_server({"/path": (status, text)}) -> address of an HTTP server that answers so; "POST
+    /path" is for that method."""
     servers = []
 
     def start(pages):
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                status, text = pages.get(self.path, (404, ""))
+                self.answer(self.path)
+
+            def do_POST(self):
+                assert self.headers["Content-Length"] == "0"
+                self.answer("POST " + self.path)
+
+            def answer(self, page):
+                status, text = pages.get(page, (404, ""))
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
@@ -366,7 +375,79 @@ def test_status_fails_when_a_server_is_not_ready(admin_server):
     assert done.returncode == 1 and "nonsense" in done.stderr
 
 
+def test_status_names_what_is_down_and_what_went_wrong(admin_server):
+    metrics = ("godwit_backend_store_up 0\n"
+               "godwit_backend_data_age_seconds 3725.5\n"
+               "godwit_backend_records 1000000\n"
+               "godwit_backend_mirror_bytes 104857600\n"
+               "godwit_backend_store_outages_total 2\n"
+               "godwit_backend_records_rejected_total 0\n"
+               'godwit_frontend_backend_up{backend="192.0.2.1:53"} 1\n'
+               'godwit_frontend_backend_up{backend="192.0.2.2:53"} 0\n'
+               'godwit_frontend_backend_up{backend="\x1b[2J"} 0\n')
+    done = status(admin_server({"/readyz": (503, "old\x1b[31m"), "/metrics": (200, metrics)}))
+    lines = [re.sub(r"  +", "  ", line.strip()) for line in done.stdout.splitlines()]
+    assert lines[0].endswith("not ready: old?[31m")
+    assert lines[1:] == ["store  down", "data age  1 h 2 min", "records  1000000",
+                         "memory for them  100.0 MiB", "store outages  2",
+                         "backends  1 of 3 up; down: 192.0.2.2:53, ?[2J"]
+
+
 def test_status_of_running_servers(backend, frontend):
     done = status(backend.admin, frontend.admin)
     assert done.returncode == 0, done.stderr
-    assert re.search(r"zones +1\n", done.stdout)
+    for line in (r"store +up", r"data age +\d+\.\d s", r"zones +1", r"names +7", r"records +12",
+                 r"backends +1 of 1 up", r"queries +\d+"):
+        assert re.search(rf"^    {line}$", done.stdout, re.M), (line, done.stdout)
+    assert "outages" not in done.stdout and "left out" not in done.stdout
+
+
+# --- reload ---------------------------------------------------------------------------------------
+
+def reload(*words):
+    return godwit.run(godwit.program("godwitctl"), "reload", *words, check=False)
+
+
+def test_reload_prints_the_backends_answer(admin_server):
+    address = admin_server({"POST /reload": (200, "loading\n"),
+                            "POST /reload?force=1": (202, "loading, whatever is lost")})
+    done = reload("--admin", address)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{address}  loading\n", "")
+    done = reload("--admin", address, "--force")
+    assert done.stdout == f"{address}  loading, whatever is lost\n" and done.returncode == 0
+
+
+def test_reload_fails_when_a_backend_refuses_or_is_silent(admin_server):
+    fine = admin_server({"POST /reload": (200, "loading\n")})
+    refuses = admin_server({"POST /reload": (409, "a load is under way\n")})
+    unable = admin_server({})
+    nobody = godwit.free_address()
+    done = reload(*(word for address in (refuses, fine, unable, nobody)
+                    for word in ("--admin", address)))
+    assert done.returncode == 1
+    assert done.stdout == (f"{refuses}  a load is under way\n{fine}  loading\n"
+                           f"{unable}  HTTP status 404\n{nobody}  no answer\n")
+    assert done.stderr.count("\n") == 1 and "3 of 4" in done.stderr and "reload --help" in done.stderr
+    done = reload("--admin", "unix:/nowhere")
+    assert done.returncode == 1 and "HOST:PORT" in done.stderr and done.stdout == ""
+
+
+def test_reload_of_a_running_backend(backend):
+    loads = backend.metric("godwit_backend_store_loads_total")
+    done = reload("--admin", backend.admin)
+    assert done.returncode == 0 and done.stderr == "", done
+    assert re.fullmatch(re.escape(backend.admin) + r"  [^\n]+\n", done.stdout)
+    godwit.wait_until(lambda: backend.metric("godwit_backend_store_loads_total") == loads + 1)
+
+
+def test_reload_with_force_confirms_a_loss(store, backend, tmp_path):
+    records = backend.metric("godwit_backend_records")
+    emptier = godwit.Store(tmp_path, "emptier.db").init()
+    emptier.sql("PRAGMA journal_mode = DELETE")
+    os.replace(emptier.path, store.path)
+    godwit.wait_until(lambda: backend.metric("godwit_backend_store_guarded_total") > 0)
+    refused = reload("--admin", backend.admin)
+    assert refused.returncode == 1 and "--force" in refused.stdout, refused
+    assert backend.metric("godwit_backend_records") == records
+    assert reload("--admin", backend.admin, "--force").returncode == 0
+    godwit.wait_until(lambda: backend.metric("godwit_backend_records") == 0)

@@ -20,10 +20,11 @@ class ScriptRun:
         self.log_path = directory.parent / "script.log"
         self.process = None
 
-    def start(self):
+    def start(self, through=()):
+        """Starts the script, by way of the command `through` if there is one."""
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [REPOSITORY / "scripts/run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                [*through, REPOSITORY / "scripts/run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd="/", start_new_session=True,
                 env=godwit.environment(GODWIT_BUILD=godwit.BUILD, GODWIT_RUN_DIR=self.directory,
                                        GODWIT_RUN_PORTS=" ".join(map(str, self.ports))))
@@ -110,6 +111,13 @@ def test_run_leaves_nothing_behind(script_run, number):
         os.killpg(script_run.process.pid, number)  # Ctrl-C reaches the whole group
     else:
         script_run.process.send_signal(number)
+    assert script_run.wait_end() == 0, script_run.log()
+
+
+def test_run_ends_by_ctrl_c_where_it_was_ignored(script_run):
+    """A script that starts another with "&" has it ignore SIGINT."""
+    script_run.start(through=["env", "--ignore-signal=INT"]).wait_ready()
+    script_run.process.send_signal(signal.SIGINT)
     assert script_run.wait_end() == 0, script_run.log()
 
 

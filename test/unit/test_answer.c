@@ -41,6 +41,11 @@ static const char *const parent[][2] = {
 			     "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb."
 			     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc."
 			     "example.net.\n"},
+	{"s.s.example.com", "DNAME 60 s.example.com.\n"},
+	{"up.example.com", "DNAME 60 example.com.\n"},
+	{"feed.example.com", "DNAME 60 x.feed.example.com.\n"},
+	{"ping.example.com", "DNAME 60 x.pong.example.com.\n"},
+	{"pong.example.com", "DNAME 60 x.ping.example.com.\n"},
 	{"cut.example.com", "NS 60 ns.cut.example.com.\nNS 60 ns.other.test.\nDS 60 1 8 2 00\n"},
 	{"ns.cut.example.com", "A 60 192.0.2.99\n"},
 	{"child.example.com", "NS 60 ns.child.example.com.\nDS 60 2 8 2 11\n"},
@@ -219,6 +224,27 @@ static void test_dname_redirects_what_is_below_it(void)
 		      "x.old.example.com. 60 CNAME x.wild.example.com.; | |");
 }
 
+static void test_a_dname_may_be_met_again(void)
+{
+	assert_answer("a.s.s.s.example.com", "A",
+		      "NXDOMAIN AA: s.s.example.com. 60 DNAME s.example.com.; "
+		      "a.s.s.s.example.com. 60 CNAME a.s.s.example.com.; "
+		      "a.s.s.example.com. 60 CNAME a.s.example.com.; | " SOA "|");
+	/* Asked for itself, at the end of a chain that passed it: given once. */
+	assert_answer("up.up.example.com", "DNAME",
+		      "NOERROR AA: up.example.com. 60 DNAME example.com.; "
+		      "up.up.example.com. 60 CNAME up.example.com.; | |");
+	/* But not one that would go on for ever. */
+	assert_answer("a.feed.example.com", "A",
+		      "NOERROR AA: feed.example.com. 60 DNAME x.feed.example.com.; "
+		      "a.feed.example.com. 60 CNAME a.x.feed.example.com.; | |");
+	assert_answer("a.ping.example.com", "A",
+		      "NOERROR AA: ping.example.com. 60 DNAME x.pong.example.com.; "
+		      "a.ping.example.com. 60 CNAME a.x.pong.example.com.; "
+		      "pong.example.com. 60 DNAME x.ping.example.com.; "
+		      "a.x.pong.example.com. 60 CNAME a.x.x.ping.example.com.; | |");
+}
+
 static void test_a_name_grown_too_long_is_yxdomain(void)
 {
 	static const char *const longest =
@@ -340,6 +366,53 @@ static void test_too_much_for_a_message_is_servfail(void)
 	CU_ASSERT_TRUE(size < 512);
 }
 
+/* Puts one record of HTTPS data, `size` octets, that leads to addresses.example.com. */
+static void put_https(const char *owner, uint16_t size)
+{
+	static const uint8_t start[] = "\0\1\11addresses\7example\3com"; /* priority 1, target */
+	static uint8_t data[2 + DNS_MESSAGE_MAX];
+	uint8_t apex[DNS_NAME_MAX];
+	uint8_t name[DNS_NAME_MAX];
+	const struct mirror_rrset_input rrset = {
+		.ttl = 60, .size = 2u + size, .type = DNS_TYPE_HTTPS, .count = 1, .data = data};
+
+	memcpy(data, &size, sizeof(size));
+	memcpy(data + 2, start, sizeof(start));
+	dns_put16(data + 2 + sizeof(start), 667); /* the only parameter takes the rest */
+	dns_put16(data + 4 + sizeof(start), (uint16_t)(size - sizeof(start) - 4));
+	zone_text_name("example.com", apex);
+	zone_text_name(owner, name);
+	CU_ASSERT_EQUAL(mirror_put_name(mirror, apex, name, &rrset, 1), 0);
+}
+
+static void test_additional_rrsets_are_whole_or_absent(void)
+{
+	static uint8_t reply[ANSWER_SIZE_MAX];
+	char addresses[2048] = "";
+	uint8_t query[512];
+	size_t at = 0;
+
+	for (unsigned int i = 0; i < 50; i++)
+		at += (size_t)snprintf(addresses + at, sizeof(addresses) - at, "A 60 192.0.2.%u\n",
+				       i);
+	mirror_write_begin(mirror, false);
+	CU_ASSERT_EQUAL(zone_text_put(mirror, "example.com", "addresses.example.com", addresses),
+			0);
+	put_https("roomy.example.com", 60000);
+	put_https("tight.example.com", 65000);
+	mirror_write_commit(mirror);
+	mirror_read_begin();
+	size_t size = make_query(query, "roomy.example.com", "HTTPS");
+	answer_query(mirror, query, size, 1232, reply, NULL);
+	CU_ASSERT_EQUAL(dns_get16(reply + 10), 50);
+	size = make_query(query, "tight.example.com", "HTTPS");
+	size = answer_query(mirror, query, size, 1232, reply, NULL);
+	mirror_read_end();
+	CU_ASSERT_EQUAL(dns_get16(reply + 6), 1);
+	CU_ASSERT_EQUAL(dns_get16(reply + 10), 0);
+	CU_ASSERT_TRUE(size < 65200);
+}
+
 static void test_bad_packets_get_errors_or_nothing(void)
 {
 	static uint8_t reply[ANSWER_SIZE_MAX];
@@ -399,6 +472,7 @@ int main(void)
 		{"aliases are followed", test_aliases_are_followed},
 		{"loops of aliases end", test_loops_of_aliases_end},
 		{"DNAME redirects what is below it", test_dname_redirects_what_is_below_it},
+		{"a DNAME may be met again", test_a_dname_may_be_met_again},
 		{"a name grown too long is YXDOMAIN", test_a_name_grown_too_long_is_yxdomain},
 		{"delegations refer with glue", test_delegations_refer_with_glue},
 		{"DS is the parent's", test_ds_is_the_parents},
@@ -407,6 +481,8 @@ int main(void)
 		{"ANY is one RRset", test_any_is_one_rrset},
 		{"long chains are cut", test_long_chains_are_cut},
 		{"too much for a message is SERVFAIL", test_too_much_for_a_message_is_servfail},
+		{"additional RRsets are whole or absent",
+		 test_additional_rrsets_are_whole_or_absent},
 		{"bad packets get errors or nothing", test_bad_packets_get_errors_or_nothing},
 		{"noise is survived", test_noise_is_survived},
 	};

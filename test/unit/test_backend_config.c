@@ -114,7 +114,7 @@ static void test_senseless_values_are_named(void)
 	assert_refused("threads: 65\n", FILE_NAME ":1: threads: more than 64");
 	assert_refused("threads: -1\n", FILE_NAME ":1: threads: ");
 	assert_refused("storage: godwit.db\n", FILE_NAME ":1: storage: ");
-	assert_refused("storage: \"redis://localhost\"\n", FILE_NAME ":1: storage: ");
+	assert_refused("storage: \"redis://localhost:port\"\n", FILE_NAME ":1: storage: ");
 	assert_refused("log: { level: loud }\n", FILE_NAME ":1: log.level: ");
 	assert_refused("lisen: []\n", FILE_NAME ":1: lisen: unknown key");
 }

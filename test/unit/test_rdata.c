@@ -3,6 +3,7 @@
 #include "dns/rdata.h"
 #include "suite.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static uint8_t wire[DNS_RDATA_MAX];
@@ -63,6 +64,7 @@ static void test_every_common_type_is_read_and_written(void)
 		{"SSHFP", "2 1 123456789ABCDEF67890", "2 1 123456789abcdef67890"},
 		{"NAPTR", "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .",
 		 "100 10 \"u\" \"E2U+sip\" \"!^.*$!sip:a@b!\" ."},
+		{"NAPTR", "1 1 \"\" \"\" \"\" a\\\"b.", "1 1 \"\" \"\" \"\" a\\\"b."},
 		{"SVCB", "1 foo.example. alpn=\"h2,h3\" port=8443 ipv4hint=192.0.2.1",
 		 "1 foo.example. alpn=h2,h3 port=8443 ipv4hint=192.0.2.1"},
 		{"HTTPS", "1 . alpn=h2 mandatory=alpn", "1 . mandatory=alpn alpn=h2"},
@@ -92,6 +94,13 @@ static void test_unknown_types_use_the_generic_form(void)
 	assert_refused("TYPE65280", "\\# x", "\\# needs a length up to 65535 behind it");
 	assert_refused("A", "\\# 3 010203", "these octets are not data of this type");
 	assert_refused("NS", "\\# 2 C000", "these octets are not data of this type");
+	assert_refused("TXT", "\\# 3 FF6162", "these octets are not data of this type");
+	assert_refused("CAA", "\\# 1 00", "these octets are not data of this type");
+	assert_round_trip("APL", "\\# 0", "\\# 0");
+	assert_round_trip("SVCB", "1 . mandatory=port,alpn port=53 alpn=dot",
+			  "1 . mandatory=alpn,port alpn=dot port=53");
+	assert_round_trip("SVCB", "1 . alpn=\"h(2\"", "\\# 11 0001000001000403682832");
+	assert_round_trip("IPSECKEY", "\\# 1 13", "\\# 1 13");
 }
 
 static void test_relative_names_take_the_origin(void)
@@ -145,6 +154,55 @@ static void test_long_strings_are_refused_with_advice(void)
 		       "a string longer than 255 octets: split it into several strings");
 }
 
+/* Some of these have libldns end the program when it is to write them. */
+static void test_malformed_svcparams_are_refused(void)
+{
+	static const char *const cases[] = {
+		"\\# 5 000100 0000",              /* half a parameter */
+		"\\# 8 000100 FF00 0009 01",      /* a value longer than the data */
+		"\\# 9 000100 FF00 0001 0102",    /* octets behind the last value */
+		"\\# 7 000100 0000 0000",         /* mandatory: no key */
+		"\\# 8 000100 0000 0001 01",      /* mandatory: half a key */
+		"\\# 9 000100000000020000",       /* mandatory: itself */
+		"\\# 11 0001000000000400030001",  /* mandatory: keys falling */
+		"\\# 7 000100 0001 0000",         /* alpn: no name */
+		"\\# 9 000100 0001 0002 0261",    /* alpn: a name longer than the value */
+		"\\# 9 000100 0001 0002 0000",    /* alpn: an empty name */
+		"\\# 8 000100 0002 0001 00",      /* no-default-alpn with a value */
+		"\\# 8 000100 0003 0001 35",      /* port: one octet */
+		"\\# 10 000100 0004 0003 C00002", /* ipv4hint: three octets */
+		"\\# 8 000100 0006 0001 20",      /* ipv6hint: one octet */
+		"\\# 15 000100 0003 0002 0035 0003 0002 0036", /* port twice */
+		"\\# 13 000100 0003 0002 0035 0002 0000",      /* keys falling */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_refused("SVCB", cases[i], "these octets are not data of this type");
+		assert_refused("HTTPS", cases[i], "these octets are not data of this type");
+	}
+	assert_round_trip("SVCB", "\\# 13 00010000010006026832026833", "1 . alpn=h2,h3");
+}
+
+/* Each ends in the middle of something; none may be read past its end. */
+static void test_text_cut_short_is_refused(void)
+{
+	static const char *const cases[][2] = {
+		{"TXT", "\\"},         {"TXT", "\\1"},          {"TXT", "\\12"},  {"TXT", "\"a\\"},
+		{"TXT", "a\\25"},      {"CAA", "0 issue \\12"}, {"NS", "a\\1"},   {"NS", "a\\"},
+		{"SVCB", "1 . alpn="}, {"URI", "1 1 \"\\12"},   {"TXT", "\\999"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *exact = strdup(cases[i][1]); /* so that the sanitizer sees its end */
+		CU_ASSERT_FATAL(exact != NULL);
+		CU_ASSERT_TRUE(from_text(cases[i][0], exact) < 0);
+		if (reason[0] == '\0')
+			printf("no reason for %s %s\n", cases[i][0], exact);
+		CU_ASSERT_NOT_EQUAL(reason[0], '\0');
+		free(exact);
+	}
+}
+
 static void test_only_types_of_data_are_data(void)
 {
 	CU_ASSERT_EQUAL(dns_type_from_text("aaaa"), DNS_TYPE_AAAA);
@@ -193,6 +251,8 @@ int main(void)
 		{"relative names take the origin", test_relative_names_take_the_origin},
 		{"nonsense is refused with words", test_nonsense_is_refused_with_words},
 		{"long strings are refused with advice", test_long_strings_are_refused_with_advice},
+		{"malformed SvcParams are refused", test_malformed_svcparams_are_refused},
+		{"text cut short is refused", test_text_cut_short_is_refused},
 		{"only types of data are data", test_only_types_of_data_are_data},
 		{"hostile octets are not data", test_hostile_octets_are_not_data},
 	};

@@ -197,6 +197,27 @@ static void test_only_replies_to_the_query_match(void)
 	CU_ASSERT_TRUE(dns_reply_matches(&query, buffer, size));
 }
 
+static void test_replies_with_odd_opt_records_are_refused(void)
+{
+	static const uint8_t opt[11] = {0, 0, 41, 4, 208};
+	size_t size;
+
+	begin(1232);
+	size = finish(0);
+	CU_ASSERT_TRUE(dns_reply_matches(&query, buffer, size));
+	memcpy(buffer + size, opt, sizeof(opt));
+	buffer[11] = 2; /* a second one */
+	CU_ASSERT_FALSE(dns_reply_matches(&query, buffer, size + sizeof(opt)));
+	buffer[11] = 0;
+	buffer[9] = 1; /* in the authority section */
+	CU_ASSERT_FALSE(dns_reply_matches(&query, buffer, size));
+	buffer[11] = 1;
+	buffer[9] = 0;
+	memmove(buffer + size - 9, buffer + size - 10, 10);
+	dns_put16(buffer + size - 11, 0xc00c); /* of another name than the root */
+	CU_ASSERT_FALSE(dns_reply_matches(&query, buffer, size + 1));
+}
+
 static void test_what_fits_is_left_alone(void)
 {
 	begin(1232);
@@ -306,6 +327,8 @@ int main(void)
 		{"errors carry question, EDNS and words",
 		 test_errors_carry_question_edns_and_words},
 		{"only replies to the query match", test_only_replies_to_the_query_match},
+		{"replies with odd OPT records are refused",
+		 test_replies_with_odd_opt_records_are_refused},
 		{"what fits is left alone", test_what_fits_is_left_alone},
 		{"additional RRsets go first", test_additional_rrsets_go_first},
 		{"a cut answer says so", test_a_cut_answer_says_so},

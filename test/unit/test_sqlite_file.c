@@ -58,8 +58,8 @@ static void test_urls(void)
 	expect_url("sqlite://host/store.db", "names a host");
 	expect_url("sqlite:", "names no file");
 	expect_url("sqlite::memory:", "names no file");
-	expect_url("redis://:secret@localhost", "redis stores are not in this version");
-	expect_url("mysql://localhost/pdns", "mysql stores are not in this version");
+	expect_url("redis://localhost/0", NULL);
+	expect_url("mysql://pdns@localhost/pdns", NULL);
 	expect_url("store.db", "use sqlite:FILE");
 	expect_url("", "use sqlite:FILE");
 	storage_destroy(NULL);

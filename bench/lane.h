@@ -1,0 +1,90 @@
+/*
+ * A lane of the load generator: one connected socket, UDP or TCP, and the queries that wait for a
+ * reply on it. Many lanes make a load; a server sees a client of its own in each.
+ *
+ * A query's ID is made of its slot and of how often the slot was used before, so that a reply finds
+ * its query by an index, and one that comes too late or twice is told from the one awaited.
+ *
+ * By UDP, queries of one size leave as a train: one datagram for the kernel to cut up
+ * (UDP_SEGMENT), which saves most of the cost of sending. The server gets single messages all the
+ * same.
+ *
+ * Nothing blocks after lane_open, but for connecting again when a server closes a TCP connection.
+ * Sending and receiving work on up to LANE_BATCH messages per system call and allocate nothing.
+ * One thread.
+ */
+#ifndef GODWIT_BENCH_LANE_H
+#define GODWIT_BENCH_LANE_H
+
+#include "bench/histogram.h"
+#include "bench/questions.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LANE_BATCH 64
+#define LANE_SLOTS_MAX 16384
+#define LANE_STREAM_SIZE 65536
+
+/* What became of all queries of all lanes. */
+struct lane_counts {
+	uint64_t sent;
+	uint64_t answered;
+	uint64_t lost;       /* not answered in time, or their connection was closed */
+	uint64_t unexpected; /* replies to nothing that was still asked */
+	uint64_t truncated;
+	uint64_t empty; /* NOERROR without an answer record */
+	uint64_t reconnects;
+	int64_t idle_ns; /* time in calls of lane_receive that brought nothing */
+	uint64_t rcodes[16];
+	struct histogram latency;
+};
+
+struct lane_slot {
+	int64_t sent_ns; /* or when it should have been sent; 0: free */
+	uint16_t id;     /* of the query that waits, or of the last one */
+};
+
+struct lane {
+	int fd;
+	bool tcp;
+	bool trains; /* may send trains, as long as the kernel takes them */
+	struct sockaddr_in server;
+	struct lane_slot *slots;
+	uint16_t *unused; /* a stack of indexes of slots */
+	unsigned int slot_count;
+	unsigned int unused_count;
+	/* TCP: what the socket did not take, and the beginning of a message that is not whole. */
+	uint8_t *out;
+	size_t out_size;
+	uint8_t *in;
+	size_t in_size;
+};
+
+/* Connects to `server` (network byte order). `trains`: all queries are of one size. `slots`, a
+ * power of two, is the largest number of queries under way. False with errno set. */
+bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bool trains,
+	       unsigned int slots);
+void lane_close(struct lane *lane);
+
+static inline unsigned int lane_outstanding(const struct lane *lane)
+{
+	return lane->slot_count - lane->unused_count;
+}
+
+/*
+ * Sends up to `count` queries, which count from `first_ns` on, each `gap_ns` later than the one
+ * before. Returns how many left; fewer when slots are used up or the socket is full.
+ */
+unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned int count,
+		       int64_t first_ns, int64_t gap_ns, struct lane_counts *counts);
+
+/* Takes what has arrived, without waiting. */
+void lane_receive(struct lane *lane, struct lane_counts *counts);
+
+/* Gives up queries of before `before_ns`. */
+void lane_expire(struct lane *lane, int64_t before_ns, struct lane_counts *counts);
+
+#endif
