@@ -62,7 +62,7 @@ struct stream_handler {
 
 struct stream_options {
 	struct event_base *base;
-	struct channel *channel; /* outlives the stream */
+	struct channel *channel;           /* outlives the stream */
 	const struct coherence *coherence; /* NULL, and source 0: there is no cache */
 	uint32_t source;
 	struct metrics_shard *shard;
