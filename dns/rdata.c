@@ -456,24 +456,38 @@ static char *rdata_to_ldns(uint16_t type, const uint8_t *rdata, size_t size)
 	return text;
 }
 
-/*
- * False for text that would be read as other data: libldns writes the values of SvcParams without
- * the quotes that some need. (Not tried for types that it is known to write well: it is slow.)
- */
-static bool rdata_reads_back(uint16_t type, const char *text, const uint8_t *rdata, size_t size)
+static bool octets_are_plain(const uint8_t *octets, size_t size)
 {
-	if (type != DNS_TYPE_SVCB && type != DNS_TYPE_HTTPS)
-		return true;
+	for (size_t i = 0; i < size; i++) {
+		if (!isalnum(octets[i]) && !memchr("-._~:/+", octets[i], 7))
+			return false;
+	}
+	return true;
+}
 
-	uint8_t *again = malloc(size + 1);
-	char reason[256];
-	bool same = again &&
-		    dns_rdata_from_text(type, text, NULL, again, size + 1, reason,
-					sizeof(reason)) == (int)size &&
-		    memcmp(again, rdata, size) == 0;
+/*
+ * True when libldns can be let write SvcParams (of data that dns_rdata_check has seen). Values that
+ * need quotes or escapes it writes without, or ends the program for want of room.
+ */
+static bool svcparams_are_plain(const uint8_t *rdata, size_t size)
+{
+	size_t offset = 2 + dns_name_size(rdata + 2);
 
-	free(again);
-	return same;
+	while (offset < size) {
+		uint16_t key = dns_get16(rdata + offset);
+		size_t end = offset + 4 + dns_get16(rdata + offset + 2);
+		bool is_list =
+			key == LDNS_SVCPARAM_KEY_ALPN; /* of strings, each behind its length */
+		bool is_text = is_list || key > LDNS_SVCPARAM_KEY_IPV6HINT;
+		for (size_t at = offset + 4; is_text && at < end;) {
+			size_t length = is_list ? rdata[at++] : end - at;
+			if (!octets_are_plain(rdata + at, length))
+				return false;
+			at += length;
+		}
+		offset = end;
+	}
+	return true;
 }
 
 /* Types whose data is a name and nothing else. */
@@ -502,6 +516,8 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 		return DNS_ERROR_BAD_RDATA;
 	if (!known || known->_type != (ldns_rr_type)type)
 		return rdata_to_generic(rdata, size, out, capacity);
+	if ((type == DNS_TYPE_SVCB || type == DNS_TYPE_HTTPS) && !svcparams_are_plain(rdata, size))
+		return rdata_to_generic(rdata, size, out, capacity);
 	if (type == DNS_TYPE_A || type == DNS_TYPE_AAAA) {
 		inet_ntop(type == DNS_TYPE_A ? AF_INET : AF_INET6, rdata, name, sizeof(name));
 	} else if (type_is_one_name(type)) {
@@ -511,7 +527,7 @@ int dns_rdata_to_text(uint16_t type, const uint8_t *rdata, size_t size, char *ou
 		if (!made && !rdata_is_readable(type, rdata, size))
 			return DNS_ERROR_BAD_RDATA;
 		/* libldns reads some data that it cannot write, and an APL may have no items. */
-		if (!made || *made == '\0' || !rdata_reads_back(type, made, rdata, size)) {
+		if (!made || *made == '\0') {
 			free(made);
 			return rdata_to_generic(rdata, size, out, capacity);
 		}

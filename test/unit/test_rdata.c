@@ -203,6 +203,19 @@ static void test_text_cut_short_is_refused(void)
 	}
 }
 
+/* libldns ends the program when it is to write this. */
+static void test_long_svcparams_that_need_escapes_are_written(void)
+{
+	char data[128] = "1 . alpn=";
+
+	memset(data + strlen(data), 0xbc, 100);
+	int size = from_text("SVCB", data);
+	CU_ASSERT_EQUAL_FATAL(size, 3 + 4 + 101);
+	CU_ASSERT_TRUE(dns_rdata_to_text(DNS_TYPE_SVCB, wire, (size_t)size, text, sizeof(text)) >
+		       0);
+	CU_ASSERT_EQUAL(strncmp(text, "\\# 108 000100", 13), 0);
+}
+
 static void test_only_types_of_data_are_data(void)
 {
 	CU_ASSERT_EQUAL(dns_type_from_text("aaaa"), DNS_TYPE_AAAA);
@@ -253,6 +266,8 @@ int main(void)
 		{"long strings are refused with advice", test_long_strings_are_refused_with_advice},
 		{"malformed SvcParams are refused", test_malformed_svcparams_are_refused},
 		{"text cut short is refused", test_text_cut_short_is_refused},
+		{"long SvcParams that need escapes are written",
+		 test_long_svcparams_that_need_escapes_are_written},
 		{"only types of data are data", test_only_types_of_data_are_data},
 		{"hostile octets are not data", test_hostile_octets_are_not_data},
 	};
