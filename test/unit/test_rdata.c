@@ -96,6 +96,7 @@ static void test_unknown_types_use_the_generic_form(void)
 	assert_refused("NS", "\\# 2 C000", "these octets are not data of this type");
 	assert_refused("TXT", "\\# 3 FF6162", "these octets are not data of this type");
 	assert_refused("CAA", "\\# 1 00", "these octets are not data of this type");
+	assert_round_trip("WKS", "\\# 6 0A0000011980", "\\# 6 0a0000011980");
 	assert_round_trip("APL", "\\# 0", "\\# 0");
 	assert_round_trip("SVCB", "1 . mandatory=port,alpn port=53 alpn=dot",
 			  "1 . mandatory=alpn,port alpn=dot port=53");
