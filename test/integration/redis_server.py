@@ -32,6 +32,7 @@ class RedisServer:
     def __init__(self, directory, *options, user=None, password=None, tls=None):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="redis-", dir=directory))
         self.port = free_port()
+        self.bus_port = free_port()  # of a cluster's nodes among themselves
         self.host = "127.0.0.1"
         self.options = options
         self.log_path = self.directory / "redis.log"
@@ -54,6 +55,8 @@ class RedisServer:
             ports = ["--port", 0, "--tls-port", self.port, "--tls-cert-file", self.tls.certificate,
                      "--tls-key-file", self.tls.key, "--tls-ca-cert-file", self.tls.ca,
                      "--tls-auth-clients", "optional"]
+        if "--cluster-enabled" in self.options:
+            ports += ["--cluster-port", self.bus_port]
         return [self.program, *ports, "--bind", self.host, "--save", "", "--dir", self.directory,
                 *self.options]
 
@@ -76,7 +79,9 @@ class RedisServer:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([str(word) for word in self.command()],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until(self.answers, 10, 0.02, f"{self.program}:\n{self.log()}")
+        wait_until(lambda: self.answers() or self.process.poll() is not None, 10, 0.02,
+                   f"{self.program} answers")
+        assert self.process.poll() is None, f"{self.program} ended:\n{self.log()}"
         self.client = self.connect()
         return self
 
@@ -154,7 +159,8 @@ def make_cluster(directory, count=3):
         last = 16383 if number == count - 1 else (number + 1) * share - 1
         node.client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         node.client.execute_command("CLUSTER", "ADDSLOTSRANGE", number * share, last)
-        node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+        node.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port,
+                                    nodes[0].bus_port)
 
     def is_whole():
         states = [node.client.cluster("info") for node in nodes]

@@ -355,7 +355,8 @@ def test_a_replica_that_takes_over_in_a_cluster_is_followed(cluster, start_redis
     replica = start_redis("--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
                           "--cluster-replica-validity-factor", "0",
                           "--repl-diskless-sync-delay", "0")
-    replica.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port)
+    replica.client.execute_command("CLUSTER", "MEET", "127.0.0.1", nodes[0].port,
+                                   nodes[0].bus_port)
     first = nodes[0].client.cluster("myid")
 
     def replicate():
