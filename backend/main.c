@@ -140,7 +140,7 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 		admin_start(config->admin, backend->metrics, is_ready, backend, error, error_size);
 	if (backend->admin == NULL)
 		return -1;
-	admin_set_action(backend->admin, "/reload", on_reload, backend);
+	admin_add_page(backend->admin, ADMIN_POST, "/reload", on_reload, backend);
 	if (service_start(backend->service, error, error_size) < 0)
 		return -1;
 	failed = follower_start(backend->follower);

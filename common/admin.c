@@ -1,7 +1,7 @@
 /*
  * libevent's HTTP server on a thread and an event base of its own. Nothing is shared with the
  * thread that started it but the listening socket, made before the thread, an eventfd that tells
- * the loop to end, and the program's own action, under a lock, so libevent needs no locks.
+ * the loop to end, and the program's own pages, under a lock, so libevent needs no locks.
  *
  * When the process is out of file descriptors, a connection that waits to be accepted keeps the
  * listening socket readable: rather than try again at once and for ever, listening pauses a while.
@@ -34,6 +34,14 @@
 #define ADMIN_CONFLICT 409 /* which libevent has no name for */
 #define ADMIN_PAUSE_MS 200 /* after a connection could not be accepted */
 
+/* A page of the program's own. */
+struct admin_page {
+	enum admin_method method;
+	const char *path;
+	admin_page_fn write;
+	void *ctx;
+};
+
 struct admin {
 	struct event_base *base;
 	struct evhttp *http;
@@ -44,10 +52,9 @@ struct admin {
 	struct metrics *metrics;
 	admin_ready_fn ready;
 	void *ctx;
-	pthread_mutex_t action_lock; /* for the three below */
-	const char *action_path;     /* NULL: none */
-	admin_action_fn action;
-	void *action_ctx;
+	pthread_mutex_t pages_lock; /* for the two below */
+	struct admin_page pages[ADMIN_PAGES_MAX];
+	size_t page_count;
 };
 
 /* Sends `body`, which is emptied. */
@@ -73,6 +80,13 @@ static void admin_reply_text(struct evhttp_request *request, int status, const c
 	evbuffer_free(body);
 }
 
+static void admin_refuse_method(struct evhttp_request *request, const char *allowed,
+				const char *text)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", allowed);
+	admin_reply_text(request, HTTP_BADMETHOD, "Method Not Allowed", text);
+}
+
 /* True for GET; anything else has been answered. */
 static bool admin_is_read(struct evhttp_request *request)
 {
@@ -80,8 +94,7 @@ static bool admin_is_read(struct evhttp_request *request)
 
 	if (method == EVHTTP_REQ_GET)
 		return true;
-	evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "GET");
-	admin_reply_text(request, HTTP_BADMETHOD, "Method Not Allowed", "this page is read by GET");
+	admin_refuse_method(request, "GET", "this page is read by GET");
 	return false;
 }
 
@@ -120,33 +133,59 @@ static void admin_on_ready(struct evhttp_request *request, void *ctx)
 		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
 }
 
-/* The program's own page. False: the request is for another. */
-static bool admin_on_action(struct evhttp_request *request, struct admin *admin)
+/* What the program has at a path: a page of some method, and which methods there are. */
+struct admin_match {
+	struct admin_page page;
+	bool has[2]; /* by enum admin_method */
+};
+
+/* Copies the page out: it is written without the lock. */
+static struct admin_match admin_find_page(struct admin *admin, const char *path,
+					  enum admin_method method)
+{
+	struct admin_match match = {.has = {false, false}};
+
+	pthread_mutex_lock(&admin->pages_lock);
+	for (size_t i = 0; i < admin->page_count; i++) {
+		const struct admin_page *page = &admin->pages[i];
+		if (strcmp(page->path, path) != 0)
+			continue;
+		match.has[page->method] = true;
+		if (page->method == method)
+			match.page = *page;
+	}
+	pthread_mutex_unlock(&admin->pages_lock);
+	return match;
+}
+
+/* One of the program's own pages. False: the request is for another. */
+static bool admin_on_page(struct evhttp_request *request, struct admin *admin)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	char reply[ADMIN_REASON_MAX] = "";
-	bool done;
+	const char *path = evhttp_uri_get_path(uri);
+	bool is_post = evhttp_request_get_command(request) == EVHTTP_REQ_POST;
+	enum admin_method method = is_post ? ADMIN_POST : ADMIN_GET;
+	char reply[ADMIN_REPLY_MAX] = "";
 
-	pthread_mutex_lock(&admin->action_lock);
-	const char *path = admin->action_path;
-	admin_action_fn action = admin->action;
-	void *ctx = admin->action_ctx;
-	pthread_mutex_unlock(&admin->action_lock);
-	if (!path || !evhttp_uri_get_path(uri) || strcmp(evhttp_uri_get_path(uri), path) != 0)
+	if (!path)
 		return false;
-	if (evhttp_request_get_command(request) != EVHTTP_REQ_POST) {
-		evhttp_add_header(evhttp_request_get_output_headers(request), "Allow", "POST");
-		admin_reply_text(request, HTTP_BADMETHOD, "Method Not Allowed", "POST does it");
+	struct admin_match match = admin_find_page(admin, path, method);
+	if (!match.has[ADMIN_GET] && !match.has[ADMIN_POST])
+		return false;
+	if (!match.has[method]) {
+		admin_refuse_method(request, is_post ? "GET" : "POST",
+				    is_post ? "this page is read by GET" : "POST does it");
 		return true;
 	}
-	done = action(ctx, evhttp_uri_get_query(uri), reply, sizeof(reply));
+	bool done =
+		match.page.write(match.page.ctx, evhttp_uri_get_query(uri), reply, sizeof(reply));
 	admin_reply_text(request, done ? HTTP_OK : ADMIN_CONFLICT, done ? "OK" : "Conflict", reply);
 	return true;
 }
 
 static void admin_on_other(struct evhttp_request *request, void *ctx)
 {
-	if (admin_on_action(request, ctx))
+	if (admin_on_page(request, ctx))
 		return;
 	admin_reply_text(request, HTTP_NOTFOUND, "Not Found", "try /metrics, /livez or /readyz");
 }
@@ -258,7 +297,7 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
 	if (!admin)
 		goto fail;
 	admin->stop_fd = -1;
-	pthread_mutex_init(&admin->action_lock, NULL);
+	pthread_mutex_init(&admin->pages_lock, NULL);
 	admin->metrics = metrics;
 	admin->ready = ready;
 	admin->ctx = ctx;
@@ -280,13 +319,18 @@ fail:
 	return NULL;
 }
 
-void admin_set_action(struct admin *admin, const char *path, admin_action_fn action, void *ctx)
+void admin_add_page(struct admin *admin, enum admin_method method, const char *path,
+		    admin_page_fn page, void *ctx)
 {
-	pthread_mutex_lock(&admin->action_lock);
-	admin->action_path = path;
-	admin->action = action;
-	admin->action_ctx = ctx;
-	pthread_mutex_unlock(&admin->action_lock);
+	const struct admin_page added = {method, path, page, ctx};
+
+	pthread_mutex_lock(&admin->pages_lock);
+	bool fits = admin->page_count < ADMIN_PAGES_MAX;
+	if (fits)
+		admin->pages[admin->page_count++] = added;
+	pthread_mutex_unlock(&admin->pages_lock);
+	if (!fits)
+		log_error("admin page not added", "path=%s pages=%d", path, ADMIN_PAGES_MAX);
 }
 
 void admin_stop(struct admin *admin)
@@ -309,6 +353,6 @@ void admin_stop(struct admin *admin)
 		close(admin->stop_fd);
 	if (admin->base)
 		event_base_free(admin->base);
-	pthread_mutex_destroy(&admin->action_lock);
+	pthread_mutex_destroy(&admin->pages_lock);
 	free(admin);
 }

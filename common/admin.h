@@ -27,18 +27,29 @@ typedef bool (*admin_ready_fn)(void *ctx, char *reason, size_t reason_size);
 struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
 			  void *ctx, char *error, size_t error_size);
 
-/*
- * What a POST to a program's own page does, on the admin thread; `query` is what stood behind the
- * "?", or NULL. Writes one line for people into `reply`. True: done (200). False: not done, and the
- * line says why (409).
- */
-typedef bool (*admin_action_fn)(void *ctx, const char *query, char *reply, size_t reply_size);
+/* How a page is asked for: GET reads, POST does something. */
+enum admin_method { ADMIN_GET, ADMIN_POST };
+
+/* Pages that a program can add. */
+#define ADMIN_PAGES_MAX 8
+
+/* Room for a page's reply, in octets: what admin_page_fn's `reply_size` is. */
+#define ADMIN_REPLY_MAX 16384
 
 /*
- * Adds the program's own page, one at most. `path` must outlive the server, `action` and `ctx` be
- * good until it is stopped. Any thread.
+ * A program's own page, on the admin thread; `query` is what stood behind the "?", or NULL. Writes
+ * text for people into `reply`, the last line without its end. True: done (200). False: not done,
+ * and the text is one line that says why (409).
  */
-void admin_set_action(struct admin *admin, const char *path, admin_action_fn action, void *ctx);
+typedef bool (*admin_page_fn)(void *ctx, const char *query, char *reply, size_t reply_size);
+
+/*
+ * Adds a page: what `method` does at `path`. Other methods are refused there (405), unless they
+ * have been added too. `path` must outlive the server, `page` and `ctx` be good until it is
+ * stopped. A page too many is logged as an error and not served. Any thread.
+ */
+void admin_add_page(struct admin *admin, enum admin_method method, const char *path,
+		    admin_page_fn page, void *ctx);
 
 /* Stops the thread and frees everything. NULL is allowed. */
 void admin_stop(struct admin *admin);

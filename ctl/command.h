@@ -53,6 +53,10 @@ int command_record_list(struct storage *storage, const struct options *options, 
 			size_t count);
 int command_copy(struct storage *storage, const struct options *options, char **words,
 		 size_t count);
+int command_cache_flush(struct storage *storage, const struct options *options, char **words,
+			size_t count);
+int command_cache_show(struct storage *storage, const struct options *options, char **words,
+		       size_t count);
 int command_reload(struct storage *storage, const struct options *options, char **words,
 		   size_t count);
 int command_status(struct storage *storage, const struct options *options, char **words,

@@ -97,6 +97,33 @@ static const struct command commands[] = {
 	 "Prints each backend's answer. Exit 0 when all have accepted, else 1.\n",
 	 COMMAND_NO_STORE, OPTION_ADMIN | OPTION_FORCE, 0, 0, command_reload},
 
+	{"cache", "flush", "[NAME] [--admin HOST:PORT]...",
+	 "let front ends forget cached answers, all or those for a name",
+	 "  --admin HOST:PORT   a front end's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9153\n"
+	 "\n"
+	 "Only for answers of backends that do not tell their changes, or to measure: those of\n"
+	 "godwit-backend are never old. Prints how many each front end has forgotten. Exit 0 when\n"
+	 "all have, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN, 0, 1, command_cache_flush},
+
+	{"cache", "show", "NAME [--admin HOST:PORT]...",
+	 "show front ends' cached answers for a name",
+	 "  --admin HOST:PORT   a front end's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9153\n"
+	 "\n"
+	 "One line an answer: its type (+DO: asked for with DNSSEC data), response code, records,\n"
+	 "octets, by what it is kept and since when, and what becomes of it:\n"
+	 "\n"
+	 "  good          it is given out\n"
+	 "  suspect       changes may have gone untold since: asked anew, and given out only when\n"
+	 "                no backend can be had\n"
+	 "  expired       past its TTL: the same\n"
+	 "  outdated      it has changed, or was suspect for too long: not given out any more\n"
+	 "\n"
+	 "Exit 0 when all front ends have answered, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN, 1, 1, command_cache_show},
+
 	{NULL, "status", "[--admin HOST:PORT]...", "ask running servers how they are",
 	 "  --admin HOST:PORT   a server's admin address; may be repeated; default\n"
 	 "                127.0.0.1:9153 (godwit-frontend) and 127.0.0.1:9154 (godwit-backend)\n"

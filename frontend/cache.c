@@ -114,24 +114,37 @@ struct cache_found {
 	struct cache_layout at;
 };
 
-/* True when a slot has the entry of `key`; `found` is then filled in, but not to be trusted yet. */
-static bool cache_open_slot(const struct cache_slot *slot, const struct cache_key *key,
-			    struct cache_found *found)
+/* Reads the head of a slot's entry; false when it is being written. */
+static bool cache_read_head(const struct cache_slot *slot, struct cache_found *found)
 {
-	struct cache_head *head = &found->head;
 	found->slot = slot;
 	found->sequence = cache_slot_begin_read(slot);
 	if (found->sequence & 1)
 		return false;
-	cache_slot_copy_out(slot, 0, head, sizeof(*head));
+	cache_slot_copy_out(slot, 0, &found->head, sizeof(found->head));
 	/* From here on the head can be trusted: lengths are read from it. */
-	if (!cache_slot_is_whole(slot, found->sequence) || head->key_count != key->count)
+	return cache_slot_is_whole(slot, found->sequence);
+}
+
+/* True when an entry's key is `key_count` words and begins with `words`; lays `found` out. */
+static bool cache_has_key(struct cache_found *found, unsigned int key_count, const uint64_t *words,
+			  unsigned int count)
+{
+	if (found->head.key_count != key_count)
 		return false;
-	found->at = cache_lay_out(head);
-	for (unsigned int i = 0; i < key->count; i++)
-		if (cache_slot_get(slot, found->at.key + i) != key->words[i])
+	found->at = cache_lay_out(&found->head);
+	for (unsigned int i = 0; i < count; i++)
+		if (cache_slot_get(found->slot, found->at.key + i) != words[i])
 			return false;
 	return true;
+}
+
+/* True when a slot has the entry of `key`; `found` is then filled in, but not to be trusted yet. */
+static bool cache_open_slot(const struct cache_slot *slot, const struct cache_key *key,
+			    struct cache_found *found)
+{
+	return cache_read_head(slot, found) &&
+	       cache_has_key(found, key->count, key->words, key->count);
 }
 
 /* What an entry of a source that tells changes is worth. */
@@ -358,41 +371,110 @@ enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 	return cache_place(cache, kind, set, way, key->hash);
 }
 
-/* --- forgetting ------------------------------------------------------------------------------- */
+/* --- all of a name, or of everything ---------------------------------------------------------- */
 
-/* True when a slot has an entry for the name, given as the first `count` words of its key. */
-static bool cache_slot_has_name(const struct cache_slot *slot, const uint64_t *name,
-				unsigned int count)
+/* A name as keys begin with it. */
+struct cache_name {
+	uint64_t words[CACHE_KEY_WORDS_MAX];
+	unsigned int count;
+};
+
+/* Goes through the slots in use; begins zeroed. */
+struct cache_walk {
+	size_t kind;
+	size_t next; /* slot of that kind */
+	struct cache_set *set;
+	unsigned int way;
+	uint64_t tag;
+	const struct cache_slot *slot;
+};
+
+/* The next slot in use; false: there are no more. */
+static bool cache_walk_next(const struct cache *cache, struct cache_walk *walk)
 {
-	struct cache_head head;
-	uint64_t sequence = cache_slot_begin_read(slot);
-	cache_slot_copy_out(slot, 0, &head, sizeof(head));
-	if (!cache_slot_is_whole(slot, sequence) || head.key_count != count + CACHE_KEY_MORE_WORDS)
-		return false;
-	size_t at = cache_lay_out(&head).key;
-	for (unsigned int i = 0; i < count; i++)
-		if (cache_slot_get(slot, at + i) != name[i])
-			return false;
-	return true;
+	for (; walk->kind < CACHE_KINDS; walk->kind++, walk->next = 0) {
+		const struct cache_sets *sets = &cache->kinds[walk->kind];
+		while (walk->next < sets->count * CACHE_WAYS) {
+			walk->set = cache_sets_at(sets, walk->next / CACHE_WAYS);
+			walk->way = (unsigned int)(walk->next++ % CACHE_WAYS);
+			walk->tag = cache_set_tag(walk->set, walk->way);
+			walk->slot = cache_set_slot(sets, walk->set, walk->way);
+			if (walk->tag)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* True when a slot has an entry for the name; `found` is as cache_open_slot leaves it. */
+static bool cache_open_name(const struct cache_slot *slot, const struct cache_name *name,
+			    struct cache_found *found)
+{
+	return cache_read_head(slot, found) &&
+	       cache_has_key(found, name->count + CACHE_KEY_MORE_WORDS, name->words, name->count);
 }
 
 size_t cache_flush(struct cache *cache, const uint8_t *name)
 {
-	uint64_t words[CACHE_KEY_WORDS_MAX];
-	unsigned int count = name ? cache_key_put_name(words, name, dns_name_size(name)) : 0;
+	struct cache_name sought;
+	struct cache_found found;
+	struct cache_walk walk = {0};
 	size_t removed = 0;
-	for (size_t kind = 0; kind < CACHE_KINDS; kind++) {
-		const struct cache_sets *sets = &cache->kinds[kind];
-		for (size_t i = 0; i < sets->count * CACHE_WAYS; i++) {
-			struct cache_set *set = cache_sets_at(sets, i / CACHE_WAYS);
-			unsigned int way = i % CACHE_WAYS;
-			uint64_t tag = cache_set_tag(set, way);
-			if (!tag || (name && !cache_slot_has_name(cache_set_slot(sets, set, way),
-								  words, count)))
-				continue;
-			removed += cache_set_remove(set, way, tag);
-		}
-	}
+	if (name)
+		sought.count = cache_key_put_name(sought.words, name, dns_name_size(name));
+	while (cache_walk_next(cache, &walk))
+		if (!name || cache_open_name(walk.slot, &sought, &found))
+			removed += cache_set_remove(walk.set, walk.way, walk.tag);
 	atomic_fetch_sub_explicit(&cache->count, removed, memory_order_relaxed);
 	return removed;
+}
+
+static enum cache_state cache_state_of(enum cache_result result, bool coherent)
+{
+	switch (result) {
+	case CACHE_HIT:
+	case CACHE_REFRESH:
+		return CACHE_STATE_GOOD;
+	case CACHE_STALE:
+		return coherent ? CACHE_STATE_SUSPECT : CACHE_STATE_EXPIRED;
+	default:
+		return coherent ? CACHE_STATE_OUTDATED : CACHE_STATE_EXPIRED;
+	}
+}
+
+/* Makes the view of an entry; false when its slot was written to meanwhile. */
+static bool cache_view_entry(const struct cache *cache, const struct cache_found *found,
+			     size_t name_size, int64_t now_ms, struct cache_view *view)
+{
+	const struct cache_head *head = &found->head;
+	size_t name_words = CACHE_KEY_NAME_WORDS(name_size);
+	uint64_t asked = cache_slot_get(found->slot, found->at.key + name_words);
+	int64_t age_ms = now_ms - head->stored_ms;
+	*view = (struct cache_view){
+		.qtype = (uint16_t)(asked >> 1),
+		.dnssec_ok = asked & 1,
+		.rcode = head->flags & 0xf,
+		.records = (unsigned int)head->counts[0] + head->counts[1] + head->counts[2],
+		.size = DNS_HEADER_SIZE + name_size + 4 + head->records_size,
+		.source = head->source,
+		.age_ms = age_ms > 0 ? age_ms : 0,
+		.left_ms = head->source ? 0 : (int64_t)head->lifetime_s * 1000 - age_ms,
+		.state = cache_state_of(cache_judge(cache, found, now_ms), head->source != 0),
+	};
+	return cache_slot_is_whole(found->slot, found->sequence);
+}
+
+void cache_visit(const struct cache *cache, const uint8_t *name, int64_t now_ms,
+		 cache_visit_fn visit, void *ctx)
+{
+	size_t name_size = dns_name_size(name);
+	struct cache_name sought;
+	struct cache_found found;
+	struct cache_walk walk = {0};
+	struct cache_view view;
+	sought.count = cache_key_put_name(sought.words, name, name_size);
+	while (cache_walk_next(cache, &walk))
+		if (cache_open_name(walk.slot, &sought, &found) &&
+		    cache_view_entry(cache, &found, name_size, now_ms, &view))
+			visit(ctx, &view);
 }

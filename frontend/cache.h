@@ -112,6 +112,37 @@ enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
  */
 size_t cache_flush(struct cache *cache, const uint8_t *name);
 
+/* What a lookup would make of a reply at this moment. */
+enum cache_state {
+	CACHE_STATE_GOOD,     /* it is given out */
+	CACHE_STATE_SUSPECT,  /* changes may have gone untold: only when no backend can be had */
+	CACHE_STATE_EXPIRED,  /* past its TTLs: the same, but not a failure or for too long */
+	CACHE_STATE_OUTDATED, /* a fact it rests on has changed, or suspect for too long: not */
+};
+
+/* A reply that is held, as people want to know it. */
+struct cache_view {
+	uint16_t qtype;
+	bool dnssec_ok;
+	uint8_t rcode;
+	unsigned int records; /* of all sections, without OPT */
+	size_t size;          /* octets of the reply, without OPT */
+	uint32_t source;      /* kept by facts that this source tells; 0: by its TTLs */
+	int64_t age_ms;       /* since it was stored */
+	int64_t left_ms;      /* by its TTLs, below 0 when they are over; 0 with a source */
+	enum cache_state state;
+};
+
+typedef void (*cache_visit_fn)(void *ctx, const struct cache_view *view);
+
+/*
+ * Calls `visit` for each reply that is held for `name` (a wire name, any case), in no order; one
+ * that is being replaced at this moment may be left out. Counts as no hit. Walks all of the cache:
+ * not for the hot path.
+ */
+void cache_visit(const struct cache *cache, const uint8_t *name, int64_t now_ms,
+		 cache_visit_fn visit, void *ctx);
+
 /* Octets of memory, and replies held at present. */
 size_t cache_size(const struct cache *cache);
 size_t cache_count(const struct cache *cache);

@@ -153,7 +153,7 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 				      &frontend->status, error, error_size);
 	if (!frontend->admin)
 		goto failed;
-	admin_set_action(frontend->admin, "/cache/flush", status_flush_cache, &frontend->status);
+	status_add_pages(&frontend->status, frontend->admin);
 	if (frontend_start_workers(frontend, error, error_size) != 0)
 		goto failed;
 	frontend_log_start(config);

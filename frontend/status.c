@@ -1,10 +1,13 @@
-/* Readiness and collected metrics. */
+/* Readiness, collected metrics, and the cache's pages. */
 #include "frontend/status.h"
 
+#include "common/admin.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "dns/name.h"
 #include "frontend/cache.h"
+#include "frontend/cache_show.h"
 #include "frontend/watcher.h"
 
 #include <event2/buffer.h>
@@ -117,16 +120,15 @@ static void status_print_cache(struct evbuffer *out, const struct cache *cache)
 			    "Replies held in the answer cache.", (double)cache_count(cache));
 }
 
-/* The name in "name=www.example.com", as a wire name. False with a line in `reply` if it is none.
- */
+/* Reads "name=www.example.com" as a wire name. False with a line in `reply` if it is none. */
 static bool status_read_name(const char *query, uint8_t *name, char *reply, size_t reply_size)
 {
 	static const char key[] = "name=";
 	char *text = NULL;
-	if (strncmp(query, key, strlen(key)) == 0)
+	if (query && strncmp(query, key, strlen(key)) == 0)
 		text = evhttp_uridecode(query + strlen(key), 1, NULL);
 	if (!text) {
-		snprintf(reply, reply_size, "not understood: give ?name=NAME, or nothing for all");
+		snprintf(reply, reply_size, "not understood: give ?name=NAME");
 		return false;
 	}
 	int size = dns_name_from_text(text, strlen(text), NULL, name);
@@ -136,20 +138,43 @@ static bool status_read_name(const char *query, uint8_t *name, char *reply, size
 	return size >= 0;
 }
 
-bool status_flush_cache(void *ctx, const char *query, char *reply, size_t reply_size)
+/* False with a line in `reply`: the front end has no cache. */
+static bool status_has_cache(const struct status *status, char *reply, size_t reply_size)
+{
+	if (!status->cache)
+		snprintf(reply, reply_size, "there is no cache: cache.size_mb is 0");
+	return status->cache != NULL;
+}
+
+/* An admin_page_fn, as the next one. */
+static bool status_flush_cache(void *ctx, const char *query, char *reply, size_t reply_size)
 {
 	struct status *status = ctx;
 	uint8_t name[DNS_NAME_MAX];
-	if (!status->cache) {
-		snprintf(reply, reply_size, "there is no cache: cache.size_mb is 0");
-		return false;
-	}
-	if (query && !status_read_name(query, name, reply, reply_size))
+	if (!status_has_cache(status, reply, reply_size) ||
+	    (query && !status_read_name(query, name, reply, reply_size)))
 		return false;
 	size_t count = cache_flush(status->cache, query ? name : NULL);
 	log_info("cache flushed", "answers=%zu of=%s", count, query ? query : "all");
-	snprintf(reply, reply_size, "%zu answers forgotten", count);
+	snprintf(reply, reply_size, "%zu answer%s forgotten", count, count == 1 ? "" : "s");
 	return true;
+}
+
+static bool status_show_cache(void *ctx, const char *query, char *reply, size_t reply_size)
+{
+	struct status *status = ctx;
+	uint8_t name[DNS_NAME_MAX];
+	if (!status_has_cache(status, reply, reply_size) ||
+	    !status_read_name(query, name, reply, reply_size))
+		return false;
+	cache_show_name(status->cache, name, clock_now_ms(), reply, reply_size);
+	return true;
+}
+
+void status_add_pages(struct status *status, struct admin *admin)
+{
+	admin_add_page(admin, ADMIN_POST, "/cache/flush", status_flush_cache, status);
+	admin_add_page(admin, ADMIN_GET, "/cache", status_show_cache, status);
 }
 
 void status_collect(void *ctx, struct evbuffer *out)

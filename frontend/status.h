@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct admin;
 struct evbuffer;
 
 struct status {
@@ -29,10 +30,11 @@ struct status {
 bool status_is_ready(void *ctx, char *reason, size_t reason_size);
 
 /*
- * admin.h's admin_action_fn, ctx a struct status: POST /cache/flush forgets all cached answers,
- * POST /cache/flush?name=www.example.com those for one name.
+ * Adds the front end's own pages: POST /cache/flush forgets all cached answers, POST
+ * /cache/flush?name=www.example.com those for one name, and GET /cache?name=www.example.com shows
+ * these (cache_show.h). `status` must outlive the server.
  */
-bool status_flush_cache(void *ctx, const char *query, char *reply, size_t reply_size);
+void status_add_pages(struct status *status, struct admin *admin);
 
 /* A collector (metrics.h), ctx a struct status: gauges, and the figures of each backend address. */
 void status_collect(void *ctx, struct evbuffer *out);

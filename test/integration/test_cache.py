@@ -2,6 +2,7 @@
 failures, refreshing, serving stale, flushing. What Godwit's own backends make of it is in
 test_coherence.py."""
 
+import re
 import socket
 import time
 import urllib.error
@@ -13,7 +14,8 @@ import dns.message
 import pytest
 
 from foreign_backend import ForeignBackend
-from godwit import SANITIZED, answers, ask, free_address, rcode, split_address, wait_until
+from godwit import (SANITIZED, answers, ask, free_address, program, rcode, run, split_address,
+                    wait_until)
 
 
 @pytest.fixture
@@ -209,7 +211,7 @@ def test_cache_can_be_flushed(start_cache):
     first, second = "ttl-0-100.a.example.", "ttl-0-100.b.example."
     for name in (first, second):
         assert answers(ask(frontend, name)) == ["198.51.100.1"]
-    assert flush(frontend, "?name=TTL-0-100.A.example") == (200, "1 answers forgotten\n")
+    assert flush(frontend, "?name=TTL-0-100.A.example") == (200, "1 answer forgotten\n")
     assert answers(ask(frontend, first)) == ["198.51.100.2"]
     assert answers(ask(frontend, second)) == ["198.51.100.1"]
     assert flush(frontend)[0] == 200
@@ -219,6 +221,72 @@ def test_cache_can_be_flushed(start_cache):
     assert status == 409 and "a..b" in text
     assert flush(frontend, "?all=1")[0] == 409
     assert frontend.get("/cache/flush")[0] == 405
+
+
+def ctl(*words):
+    return run(program("godwitctl"), "cache", *words, check=False)
+
+
+def test_godwitctl_flushes(start_cache):
+    frontend = start_cache()
+    first, second = "ttl-0-100.a.example.", "ttl-0-100.b.example."
+    for name in (first, second):
+        assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    done = ctl("flush", "TTL-0-100.A.example", "--admin", frontend.admin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{frontend.admin}  1 answer forgotten\n"
+    assert answers(ask(frontend, first)) == ["198.51.100.2"]
+    assert answers(ask(frontend, second)) == ["198.51.100.1"]
+    done = ctl("flush", "--admin", frontend.admin)
+    assert (done.returncode, done.stdout) == (0, f"{frontend.admin}  3 answers forgotten\n")
+    assert answers(ask(frontend, second)) == ["198.51.100.2"]
+
+
+def test_godwitctl_shows_answers_kept_by_ttl(start_cache):
+    frontend = start_cache()
+    for name in ("ttl-0-1.example.", "ttl-0-100.example.", "nx-0-100.example."):
+        ask(frontend, name)
+        ask(frontend, name, want_dnssec=True)
+    time.sleep(1.05)
+    states = {}
+    for name in ("ttl-0-1.example", "TTL-0-100.example.", "nx-0-100.example"):
+        done = ctl("show", name, "--admin", frontend.admin)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        first, *rest = done.stdout.splitlines()
+        assert first == f"{frontend.admin}  2 answers for {name.rstrip('.')}."
+        assert sorted(line.split("  ")[2] for line in rest) == ["A", "A +DO"]
+        states[name] = [re.sub(r"\d+ (s|octets)", r"N \1", line.split("  ", 3)[3]) for line in rest]
+    record = "1 record  N octets  by TTL, "
+    assert states == {
+        "ttl-0-1.example": 2 * [f"NOERROR  {record}over since N s  N s old  expired"],
+        "TTL-0-100.example.": 2 * [f"NOERROR  {record}N s left  N s old  good"],
+        "nx-0-100.example": 2 * [f"NXDOMAIN  {record}N s left  N s old  good"],
+    }
+    done = ctl("show", "nobody\\032asked.example.", "--admin", frontend.admin)
+    assert done.stdout == f"{frontend.admin}  0 answers for nobody\\032asked.example.\n"
+
+
+def test_godwitctl_shows_answers_kept_by_facts(backend, frontend):
+    def state():
+        done = ctl("show", "www.example.com", "--admin", frontend.admin)
+        assert done.returncode == 0, done
+        return re.findall(r"^    A  NOERROR  .* octets  by facts of source \d+  \d+ s old  (\w+)$",
+                          done.stdout, re.M)
+
+    # Kept from the moment on that the backend's changes are heard.
+    wait_until(lambda: ask(frontend, "www.example.com") and state() == ["good"])
+    backend.kill()
+    wait_until(lambda: state() == ["suspect"])
+
+
+def test_what_cannot_be_shown_is_refused(foreign, start_frontend):
+    frontend = start_frontend([foreign.address], cache={"size_mb": 0}).wait_ready()
+    for words in (("show", "www.example.com"), ("flush",)):
+        done = ctl(*words, "--admin", frontend.admin)
+        assert done.returncode == 1 and "1 of 1" in done.stderr
+        assert done.stdout == f"{frontend.admin}  there is no cache: cache.size_mb is 0\n"
+    assert frontend.get("/cache")[0] == 409
+    assert flush(frontend)[0] == 409
 
 
 @pytest.mark.parametrize("queries", ["all", "errors"])

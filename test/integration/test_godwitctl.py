@@ -58,7 +58,7 @@ def test_help_and_version_go_to_standard_output():
     text = godwit.run(godwit.program("godwitctl"), "--help").stdout
     for words in ("init", "zone add", "zone list", "zone import", "zone export", "zone delete",
                   "record set", "record add", "record delete", "record list", "copy", "reload",
-                  "status"):
+                  "cache flush", "cache show", "status"):
         assert words in text
         own = godwit.run(godwit.program("godwitctl"), *words.split(), "--help").stdout
         assert words in own
@@ -76,6 +76,9 @@ def test_help_and_version_go_to_standard_output():
     (("zone", "list", "more"), "usage"),
     (("zone", "list", "--json"), "--json is no option"),
     (("zone", "import"), "usage: godwitctl zone import FILE"),
+    (("cache", "show"), "usage: godwitctl cache show NAME"),
+    (("cache", "flush", "a.example", "b.example"), "usage: godwitctl cache flush [NAME]"),
+    (("cache", "flush", "a..example"), "a..example"),
     (("record", "set", "a.example.com", "A"), "usage: godwitctl record set"),
     (("record", "set", "a.example.com", "A", "192.0.2.1", "--ttl", "soon"), "--ttl soon"),
     (("record", "set", "a.example.com", "A", "192.0.2.1", "--ttl"), "--ttl needs a value"),
@@ -451,3 +454,35 @@ def test_reload_with_force_confirms_a_loss(store, backend, tmp_path):
     assert backend.metric("godwit_backend_records") == records
     assert reload("--admin", backend.admin, "--force").returncode == 0
     godwit.wait_until(lambda: backend.metric("godwit_backend_records") == 0)
+
+
+# --- cache, on servers that are not front ends; on real ones in test_cache.py ---------------------
+
+def cache(*words):
+    return godwit.run(godwit.program("godwitctl"), "cache", *words, check=False)
+
+
+def test_cache_prints_each_answer(admin_server):
+    one = admin_server({"POST /cache/flush": (200, "7 answers forgotten\n"),
+                        "POST /cache/flush?name=a%5C.b.example.": (200, "1 answer forgotten\n"),
+                        "/cache?name=a.example.": (200, "1 answer for a.example.\nA  \x1b[31m\n")})
+    two = admin_server({"POST /cache/flush": (200, "0 answers forgotten")})
+    done = cache("flush", "--admin", one, "--admin", two)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{one}  7 answers forgotten\n{two}  0 answers forgotten\n"
+    assert cache("flush", "a\\.b.example", "--admin", one).stdout == f"{one}  1 answer forgotten\n"
+    done = cache("show", "a.example", "--admin", one)
+    assert done.stdout == f"{one}  1 answer for a.example.\n    A  ?[31m\n"
+
+
+def test_cache_fails_when_a_front_end_refuses_or_is_silent(admin_server):
+    fine = admin_server({"POST /cache/flush": (200, "7 answers forgotten\n")})
+    refuses = admin_server({"POST /cache/flush": (409, "there is no cache\n")})
+    unable = admin_server({"POST /cache/flush": (404, "try /metrics\n")})
+    nobody = godwit.free_address()
+    done = cache("flush", *(word for address in (refuses, fine, unable, nobody)
+                            for word in ("--admin", address)))
+    assert done.returncode == 1
+    assert done.stdout == (f"{refuses}  there is no cache\n{fine}  7 answers forgotten\n"
+                           f"{unable}  HTTP status 404\n{nobody}  no answer\n")
+    assert done.stderr.count("\n") == 1 and "3 of 4" in done.stderr

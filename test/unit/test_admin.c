@@ -149,6 +149,7 @@ static void test_other_requests_are_refused(void)
 	stop(&fixture);
 }
 
+/* What POST /do does. */
 static bool act(void *ctx, const char *query, char *reply, size_t reply_size)
 {
 	bool force = query && strcmp(query, "force=1") == 0;
@@ -165,7 +166,7 @@ static void test_the_programs_own_page_is_posted_to(void)
 
 	start(&fixture);
 	ASSERT_STARTS(ask(&fixture, "POST /do HTTP/1.0\r\n\r\n"), "HTTP/1.0 404 ");
-	admin_set_action(fixture.admin, "/do", act, &calls);
+	admin_add_page(fixture.admin, ADMIN_POST, "/do", act, &calls);
 	const char *reply = ask(&fixture, "POST /do?force=1 HTTP/1.0\r\n\r\n");
 	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
 	ASSERT_ENDS(reply, "\r\n\r\nforced\n");
@@ -173,10 +174,67 @@ static void test_the_programs_own_page_is_posted_to(void)
 	ASSERT_STARTS(reply, "HTTP/1.0 409 Conflict\r\n");
 	ASSERT_ENDS(reply, "\r\n\r\nrather not\n");
 	CU_ASSERT_EQUAL(calls, 2);
-	ASSERT_STARTS(ask(&fixture, "GET /do HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
+	reply = ask(&fixture, "GET /do HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 405 ");
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\r\nAllow: POST\r\n"));
 	ASSERT_STARTS(ask(&fixture, "POST /metrics HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
 	ASSERT_STARTS(ask(&fixture, "POST /readyz HTTP/1.0\r\n\r\n"), "HTTP/1.0 405 ");
 	CU_ASSERT_EQUAL(calls, 2);
+	stop(&fixture);
+}
+
+/* Fills its reply to the last octet. */
+static bool fill(void *ctx, const char *query, char *reply, size_t reply_size)
+{
+	(void)query;
+	CU_ASSERT_EQUAL(reply_size, ADMIN_REPLY_MAX);
+	memset(reply, *(const char *)ctx, reply_size - 1);
+	return true;
+}
+
+static void test_pages_have_a_method_and_room(void)
+{
+	struct fixture fixture;
+	char expected[ADMIN_REPLY_MAX + 1];
+	static char letter[] = "x";
+	int calls = 0;
+
+	start(&fixture);
+	admin_add_page(fixture.admin, ADMIN_GET, "/long", fill, letter);
+	admin_add_page(fixture.admin, ADMIN_POST, "/do", act, &calls);
+	memset(expected, *letter, ADMIN_REPLY_MAX - 1);
+	memcpy(expected + ADMIN_REPLY_MAX - 1, "\n", 2);
+	const char *reply = ask(&fixture, "GET /long HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	ASSERT_ENDS(reply, expected);
+	reply = ask(&fixture, "POST /long HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 405 ");
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\r\nAllow: GET\r\n"));
+	ASSERT_STARTS(ask(&fixture, "GET /longer HTTP/1.0\r\n\r\n"), "HTTP/1.0 404 ");
+	/* Another method of the same path. */
+	admin_add_page(fixture.admin, ADMIN_POST, "/long", act, &calls);
+	reply = ask(&fixture, "POST /long?force=1 HTTP/1.0\r\n\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nforced\n");
+	reply = ask(&fixture, "GET /long HTTP/1.0\r\n\r\n");
+	ASSERT_ENDS(reply, expected);
+	reply = ask(&fixture, "POST /do?force=1 HTTP/1.0\r\n\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nforced\n");
+	CU_ASSERT_EQUAL(calls, 2);
+	stop(&fixture);
+}
+
+static void test_a_page_too_many_is_not_served(void)
+{
+	static const char *const paths[] = {"/0", "/1", "/2", "/3", "/4", "/5", "/6", "/7", "/8"};
+	struct fixture fixture;
+	int calls = 0;
+
+	start(&fixture);
+	for (size_t i = 0; i <= ADMIN_PAGES_MAX; i++)
+		admin_add_page(fixture.admin, ADMIN_POST, paths[i], act, &calls);
+	ASSERT_STARTS(ask(&fixture, "POST /7 HTTP/1.0\r\n\r\n"), "HTTP/1.0 409 ");
+	ASSERT_STARTS(ask(&fixture, "POST /8 HTTP/1.0\r\n\r\n"), "HTTP/1.0 404 ");
+	CU_ASSERT_EQUAL(calls, 1);
 	stop(&fixture);
 }
 
@@ -269,6 +327,8 @@ int main(void)
 		{"metrics are Prometheus text", test_metrics_are_prometheus_text},
 		{"other requests are refused", test_other_requests_are_refused},
 		{"the program's own page is posted to", test_the_programs_own_page_is_posted_to},
+		{"pages have a method and room", test_pages_have_a_method_and_room},
+		{"a page too many is not served", test_a_page_too_many_is_not_served},
 		{"a taken port is named", test_a_taken_port_is_named},
 		{"only IP addresses are taken", test_only_ip_addresses_are_taken},
 		{"stops with clients connected", test_stops_with_clients_connected},

@@ -1,10 +1,12 @@
 /*
  * The answer cache: what it gives back, for how long, and what leaves when it is full.
  */
+#include "common/clock.h"
 #include "dns/protocol.h"
 #include "dns/reply.h"
 #include "dns/writer.h"
 #include "frontend/cache.h"
+#include "frontend/cache_show.h"
 #include "frontend/coherence.h"
 #include "suite.h"
 
@@ -15,6 +17,11 @@
 #include <string.h>
 
 #define ROUTE 7
+
+#define ASSERT_STARTS(text, start) CU_ASSERT_EQUAL(strncmp(text, start, strlen(start)), 0)
+#define ASSERT_ENDS(text, end)                                                                     \
+	CU_ASSERT_STRING_EQUAL(                                                                    \
+		text + (strlen(text) > strlen(end) ? strlen(text) - strlen(end) : 0), end)
 
 /* A cache, its clock in milliseconds, and a query with its reply. */
 struct fixture {
@@ -551,6 +558,101 @@ static void test_flush(void)
 	teardown(&f);
 }
 
+/* --- what is there ---------------------------------------------------------------------------- */
+
+/* What cache_show_name says of a name. */
+static const char *show(const struct fixture *f, const char *name)
+{
+	static char text[16384];
+	uint8_t wire[DNS_NAME_MAX];
+	CU_ASSERT_FATAL(dns_name_from_text(name, strlen(name), NULL, wire) > 0);
+	cache_show_name(f->cache, wire, f->now_ms, text, sizeof(text));
+	return text;
+}
+
+static void test_show_by_ttl(void)
+{
+	struct fixture f;
+	setup(&f, 1 << 20);
+	CU_ASSERT_STRING_EQUAL(show(&f, "www.example."), "0 answers for www.example.");
+	ask(&f, "www.example.", DNS_TYPE_A, ASK_DO);
+	answer_a(&f, 300, 1);
+	store(&f);
+	ask(&f, "ww.example.", DNS_TYPE_A, 0);
+	answer_a(&f, 300, 1);
+	store(&f);
+	f.now_ms += 12500;
+	CU_ASSERT_STRING_EQUAL(show(&f, "wWw.example"),
+			       "1 answer for wWw.example.\n"
+			       "A +DO  NOERROR  1 record  45 octets  by TTL, 288 s left  12 s old  "
+			       "good");
+	f.now_ms += 300000;
+	CU_ASSERT_STRING_EQUAL(show(&f, "www.example."),
+			       "1 answer for www.example.\n"
+			       "A +DO  NOERROR  1 record  45 octets  by TTL, over since 12 s  "
+			       "312 s old  expired");
+	/* Showing is no hit. */
+	ask(&f, "ww.example.", DNS_TYPE_A, 0);
+	f.now_ms -= 20000;
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_REFRESH);
+	teardown(&f);
+}
+
+static void test_show_by_facts(void)
+{
+	const uint64_t fact = 42;
+	struct fixture f;
+	setup(&f, 1 << 20);
+	f.now_ms = clock_now_ms();
+	ask(&f, ".", 65280, 0);
+	struct dns_writer writer = begin_reply(&f);
+	put_soa(&writer, 300, 60);
+	put_soa(&writer, 300, 61);
+	end_reply(&f, &writer, DNS_FLAG_AA, DNS_RCODE_NXDOMAIN);
+	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_KEPT);
+	const char *text = show(&f, ".");
+	ASSERT_STARTS(text, "1 answer for .\nTYPE65280  NXDOMAIN  2 records  ");
+	ASSERT_ENDS(text, " octets  by facts of source 1  0 s old  good");
+	coherence_watch_end(f.coherence, 1);
+	f.now_ms = coherence_suspect_since_ms(f.coherence, 1) + 1000;
+	text = show(&f, ".");
+	ASSERT_ENDS(text, " s old  suspect");
+	f.now_ms += 3600000;
+	text = show(&f, ".");
+	ASSERT_ENDS(text, " s old  outdated");
+	f.now_ms -= 3600000;
+	coherence_change(f.coherence, &fact, 1);
+	text = show(&f, ".");
+	ASSERT_ENDS(text, " s old  outdated");
+	teardown(&f);
+}
+
+static void test_show_says_what_it_leaves_out(void)
+{
+	enum { TYPES = 300 };
+	struct fixture f;
+	unsigned int lines = 0;
+	unsigned int more = 0;
+	setup(&f, 1 << 24);
+	for (uint16_t i = 0; i < TYPES; i++) {
+		ask(&f, "many.example.", (uint16_t)(1000 + i), 0);
+		answer_a(&f, 300, 1);
+		CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
+	}
+	const char *text = show(&f, "many.example.");
+	ASSERT_STARTS(text, "300 answers for many.example.\nTYPE1");
+	CU_ASSERT(strlen(text) < 16384 && strlen(text) > 14000);
+	for (const char *p = strchr(text, '\n'); p; p = strchr(p + 1, '\n')) {
+		CU_ASSERT(strncmp(p + 1, "TYPE1", 5) == 0 ||
+			  sscanf(p, "\nand %u more", &more) == 1);
+		lines++;
+	}
+	CU_ASSERT(more > 0);
+	CU_ASSERT_EQUAL(lines - 1 + more, TYPES);
+	teardown(&f);
+}
+
 /* --- threads ---------------------------------------------------------------------------------- */
 
 /* Writers store replies of one octet repeated, of many lengths; no reader must see two mixed. */
@@ -600,12 +702,23 @@ static bool is_whole(const struct fixture *f)
 	return true;
 }
 
+/* The size follows from the number of records: both are of one reply. */
+static void check_view(void *ctx, const struct cache_view *view)
+{
+	struct race *race = ctx;
+	if (view->records == 0 || view->qtype != DNS_TYPE_A ||
+	    view->size != DNS_HEADER_SIZE + 18 + (size_t)16 * view->records)
+		atomic_fetch_add(&race->wrong, 1);
+}
+
 static void *run_reader(void *ctx)
 {
 	struct race *race = ctx;
 	struct fixture *f = race_fixture(race);
-	while (!atomic_load(&race->stop)) {
+	for (unsigned int i = 0; !atomic_load(&race->stop); i++) {
 		ask(f, "race.example.", DNS_TYPE_A, 0);
+		if (i % 1000 == 0)
+			cache_visit(f->cache, f->query.qname, f->now_ms, check_view, race);
 		if (look_up(f) != CACHE_HIT)
 			continue;
 		atomic_fetch_add(&race->hits, 1);
@@ -660,6 +773,9 @@ int main(void)
 		{"hot names survive a flood", test_hot_names_survive_a_flood},
 		{"what was hot makes room in the end", test_what_was_hot_makes_room_in_the_end},
 		{"flush, one name or all", test_flush},
+		{"show what is kept by TTL", test_show_by_ttl},
+		{"show what is kept by facts", test_show_by_facts},
+		{"show says what it leaves out", test_show_says_what_it_leaves_out},
 		{"readers never see half a reply", test_readers_never_see_half_a_reply},
 	};
 	return SUITE_RUN("cache", tests);
