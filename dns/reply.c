@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#define MINIMAL_ANY_TTL_S 3600
 #define RECORD_FIXED_SIZE 10 /* type, class, TTL, data length */
 
 /* One record of a reply as a walk meets it; offsets into the message. */
@@ -26,6 +27,20 @@ size_t dns_reply_write_error(const struct dns_query *query, int rcode, uint16_t 
 	if (dns_writer_put_edns(&writer, query, udp_payload, rcode, ede, ede_text) < 0)
 		dns_writer_put_edns(&writer, query, udp_payload, rcode, ede, NULL);
 	return dns_writer_finish(&writer, 0, rcode);
+}
+
+size_t dns_reply_write_minimal_any(const struct dns_query *query, uint16_t udp_payload,
+				   uint8_t *out, size_t capacity)
+{
+	static const uint8_t hinfo[] = "\7RFC8482"; /* and an empty string: the literal's own end */
+	struct dns_writer writer;
+
+	/* A question, 21 octets and OPT: always less than DNS_UDP_PAYLOAD_MIN. */
+	dns_writer_init(&writer, out, capacity, query);
+	dns_writer_put_record(&writer, DNS_SECTION_ANSWER, query->qname, DNS_TYPE_HINFO,
+			      MINIMAL_ANY_TTL_S, hinfo, sizeof(hinfo));
+	dns_writer_put_edns(&writer, query, udp_payload, DNS_RCODE_NOERROR, DNS_EDE_NONE, NULL);
+	return dns_writer_finish(&writer, DNS_FLAG_AA, DNS_RCODE_NOERROR);
 }
 
 /* Reads the record at `offset`; false when it does not lie within the message. */

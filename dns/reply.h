@@ -21,6 +21,14 @@ size_t dns_reply_write_error(const struct dns_query *query, int rcode, uint16_t 
 			     int ede, const char *ede_text, uint8_t *out, size_t capacity);
 
 /*
+ * Writes the answer to a question for ANY that needs no look at any data (RFC 8482 section 4.2):
+ * one HINFO record that says so, authoritative, to be kept for an hour. `out` as above. Returns the
+ * size.
+ */
+size_t dns_reply_write_minimal_any(const struct dns_query *query, uint16_t udp_payload,
+				   uint8_t *out, size_t capacity);
+
+/*
  * True when a backend's message is a well-formed reply to `query`: ID, QR, opcode and, unless it
  * reports an error without one, the same question (case ignored); every record within the message,
  * and one OPT at most, where it belongs.

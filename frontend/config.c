@@ -131,6 +131,7 @@ static int config_take_route(struct check *check, const struct file_route *sourc
 			     struct frontend_config *config)
 {
 	struct frontend_route *route = &config->routes[at];
+	route->minimal_any = source->minimal_any;
 	char key[64];
 	snprintf(key, sizeof(key), "routes[%zu].zone", at);
 	int size = dns_name_from_text(source->zone, strlen(source->zone), NULL, route->zone);

@@ -42,6 +42,7 @@ struct frontend_backend {
 
 struct frontend_route {
 	uint8_t zone[DNS_NAME_MAX]; /* uncompressed wire name */
+	bool minimal_any; /* ANY is answered in place (RFC 8482) */
 	struct frontend_backend *backends;
 	size_t backend_count;
 };

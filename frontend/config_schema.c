@@ -45,6 +45,7 @@ static const cyaml_schema_field_t tls_fields[] = {
 static const cyaml_schema_field_t route_fields[] = {
 	CYAML_FIELD_STRING_PTR("zone", CYAML_FLAG_POINTER, struct file_route, zone, 1,
 			       DNS_NAME_TEXT_MAX),
+	CYAML_FIELD_BOOL("minimal_any", OPTIONAL, struct file_route, minimal_any),
 	CYAML_FIELD_SEQUENCE("backends", CYAML_FLAG_POINTER, struct file_route, backends,
 			     &text_schema, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | OPTIONAL, struct file_route, tls,

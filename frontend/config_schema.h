@@ -6,6 +6,7 @@
 #define GODWIT_FRONTEND_CONFIG_SCHEMA_H
 
 #include <cyaml/cyaml.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct file_listen {
@@ -22,6 +23,7 @@ struct file_tls {
 
 struct file_route {
 	char *zone;
+	bool minimal_any;
 	char **backends;
 	unsigned int backends_count;
 	struct file_tls *tls;

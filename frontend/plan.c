@@ -35,6 +35,7 @@ static int plan_add_route(struct plan *plan, const struct frontend_route *source
 {
 	struct plan_route *route = &plan->routes[plan->route_count];
 	memcpy(route->zone, source->zone, sizeof(route->zone));
+	route->minimal_any = source->minimal_any;
 	dns_name_to_text(route->zone, route->zone_text);
 	route->backends = calloc(source->backend_count, sizeof(route->backends[0]));
 	if (!route->backends)

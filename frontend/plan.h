@@ -12,6 +12,7 @@
 #include "frontend/resolver.h"
 #include "frontend/route.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct plan_route {
 	uint64_t id; /* by zone and backends: the same after a reload that leaves them alone */
 	uint8_t zone[DNS_NAME_MAX];
 	char zone_text[DNS_NAME_TEXT_MAX];
+	bool minimal_any; /* ANY is answered in place (RFC 8482) */
 	size_t *backends; /* indexes into plan.backends */
 	size_t backend_count;
 };

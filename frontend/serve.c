@@ -106,7 +106,10 @@ static size_t serve_answer(struct serve *serve, const struct transport *transpor
 	int rcode = verdict;
 	const struct plan_route *route =
 		verdict == DNS_RCODE_NOERROR ? plan_find_route(serve->plan, dns->qname) : NULL;
-	if (route) {
+	if (route && route->minimal_any && dns->qtype == DNS_TYPE_ANY) {
+		size = dns_reply_write_minimal_any(dns, serve->config->limits.udp_payload, out,
+						   SERVE_REPLY_MAX);
+	} else if (route) {
 		size = serve_look_up(serve, dns, route, now_ns, out);
 		if (size == 0)
 			return 0;

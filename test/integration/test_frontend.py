@@ -409,6 +409,21 @@ def test_longest_zone_decides_and_the_rest_is_refused(start_frontend):
             backend.kill()
 
 
+def test_minimal_any_needs_no_backend(start_frontend):
+    nobody = free_address()
+    frontend = start_frontend([], routes=[
+        {"zone": "example.com", "backends": [nobody], "minimal_any": True},
+        {"zone": "example.net", "backends": [nobody]}])
+    frontend.wait_alive()
+    for tcp in (False, True):
+        reply = ask(frontend, "wWw.example.com.", "ANY", tcp=tcp)
+        assert rcode(reply) == "NOERROR" and reply.flags & dns.flags.AA
+        assert [str(rrset) for rrset in reply.answer] == [
+            'wWw.example.com. 3600 IN HINFO "RFC8482" ""']
+    assert rcode(ask(frontend, "www.example.com.", "A")) == "SERVFAIL"
+    assert rcode(ask(frontend, "www.example.net.", "ANY")) == "SERVFAIL"
+
+
 def test_reload_changes_routes_without_dropping_queries(start_frontend):
     backends = [ForeignBackend(free_address(), number) for number in (1, 2)]
     try:

@@ -167,6 +167,23 @@ static void test_errors_carry_question_edns_and_words(void)
 	ldns_pkt_free(packet);
 }
 
+static void test_minimal_any_is_one_hinfo(void)
+{
+	begin(1232);
+	query_bytes[30] = DNS_TYPE_ANY;
+	CU_ASSERT_EQUAL_FATAL(dns_query_parse(query_bytes, query_size, &query), 0);
+	size_t size = dns_reply_write_minimal_any(&query, 1400, buffer, DNS_UDP_PAYLOAD_MIN);
+	ldns_pkt *packet = read_back(size);
+	CU_ASSERT_TRUE(ldns_pkt_aa(packet));
+	CU_ASSERT_EQUAL(ldns_pkt_edns_udp_size(packet), 1400);
+	CU_ASSERT_EQUAL_FATAL(ldns_pkt_ancount(packet), 1);
+	char *text = ldns_rr2str(ldns_rr_list_rr(ldns_pkt_answer(packet), 0));
+	CU_ASSERT_STRING_EQUAL(text, "wWw.example.com.\t3600\tIN\tHINFO\t\"RFC8482\" \"\"\n");
+	CU_ASSERT_TRUE(dns_reply_matches(&query, buffer, size));
+	free(text);
+	ldns_pkt_free(packet);
+}
+
 static void test_only_replies_to_the_query_match(void)
 {
 	begin(1232);
@@ -326,6 +343,7 @@ int main(void)
 		 test_a_record_that_does_not_fit_changes_nothing},
 		{"errors carry question, EDNS and words",
 		 test_errors_carry_question_edns_and_words},
+		{"minimal ANY is one HINFO", test_minimal_any_is_one_hinfo},
 		{"only replies to the query match", test_only_replies_to_the_query_match},
 		{"replies with odd OPT records are refused",
 		 test_replies_with_odd_opt_records_are_refused},
