@@ -293,7 +293,7 @@ def hit_ratio(frontends):
     return hits / (hits + sum(f.metric("godwit_frontend_cache_misses_total") for f in frontends))
 
 
-def test_no_answer_is_old(coherent_store, frontends, record_property):
+def test_no_answer_is_old(coherent_store, frontends):
     store = coherent_store
     subjects = make_subjects(store)
     for subject in subjects:
@@ -317,10 +317,9 @@ def test_no_answer_is_old(coherent_store, frontends, record_property):
     for subject in subjects:
         wait_known(frontends, subject)
     changes = sum(subject.version for subject in subjects)
-    record_property("answers", sum(outcomes.values()))
-    record_property("changes", changes)
-    record_property("worst_s", max(subject.worst for subject in subjects))
-    record_property("hit_ratio", hit_ratio(frontends))
+    print(f"{sum(outcomes.values())} answers, {changes} changes, the oldest answer "
+          f"{max(subject.worst for subject in subjects):.3f} s old, "
+          f"{hit_ratio(frontends):.3f} of them hits")
     print(f"{sum(outcomes.values())} answers of {changes} states, worst "
           f"{max(subject.worst for subject in subjects) * 1000:.1f} ms old, "
           f"hit ratio {hit_ratio(frontends):.2f}", {type(s).__name__: s.checked for s in subjects})
