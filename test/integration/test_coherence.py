@@ -317,9 +317,6 @@ def test_no_answer_is_old(coherent_store, frontends):
     for subject in subjects:
         wait_known(frontends, subject)
     changes = sum(subject.version for subject in subjects)
-    print(f"{sum(outcomes.values())} answers, {changes} changes, the oldest answer "
-          f"{max(subject.worst for subject in subjects):.3f} s old, "
-          f"{hit_ratio(frontends):.3f} of them hits")
     print(f"{sum(outcomes.values())} answers of {changes} states, worst "
           f"{max(subject.worst for subject in subjects) * 1000:.1f} ms old, "
           f"hit ratio {hit_ratio(frontends):.2f}", {type(s).__name__: s.checked for s in subjects})
