@@ -309,6 +309,8 @@ def test_answers_in_any_order(start_fake, before):
         half = len(questions.question) // 2
         for question in reversed(questions.question[half:]):
             yield fake.answers([question])
+        if half == 0:
+            return  # so may the front end's own probe be, once it has waited for what is kept
         if kept:
             yield fake.answers(kept.pop())
         kept.append(questions.question[:half])
@@ -317,8 +319,8 @@ def test_answers_in_any_order(start_fake, before):
     frontend = before(fake)
     fake.exchange = out_of_order
     found = burst(frontend, 200, timeout=20)
-    # Only the last half of all has nobody to come after it, unless the front end's own probe does.
-    assert list(found.values()).count("NOERROR") >= 200 - len(kept[0])
+    # Only the last half of all has nobody to come after it.
+    assert list(found.values()).count("NOERROR") == 200 - len(kept[0])
 
 
 def test_strange_ids_are_ignored_and_counted(start_fake, before):
