@@ -1,0 +1,11 @@
+# Each part's tests link that part alone; listed here once their source is there.
+function(godwit_announcer_test library)
+	foreach(name ${ARGN})
+		if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/test_${name}.c)
+			godwit_unit_test(${name} ${library})
+		endif()
+	endforeach()
+endfunction()
+godwit_announcer_test(godwit_announcer_bgp prefix bgp_message bgp_session bgp_advertise)
+godwit_announcer_test(godwit_announcer_bfd bfd_packet bfd_session bfd)
+godwit_announcer_test(godwit_announcer_probe check probe life_line)
