@@ -5,9 +5,8 @@
  */
 #include "frontend/config.h"
 
-#include "common/config.h"
 #include "dns/protocol.h"
-#include "frontend/config_schema.h"
+#include "frontend/config_internal.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -17,18 +16,7 @@
 #define DEFAULT_LISTEN "127.0.0.1:5300"
 #define DEFAULT_BACKEND "127.0.0.1:8053"
 #define DEFAULT_ADMIN "127.0.0.1:9153"
-#define TLS_MESSAGE "TLS is not in this version"
 #define WORKERS_MAX 1024
-
-/* What a check needs to say where it failed. */
-struct check {
-	const char *path;
-	char *error;
-	size_t error_size;
-};
-
-#define FAIL(check, key, ...)                                                                      \
-	(config_error((check)->error, (check)->error_size, (check)->path, key, __VA_ARGS__), -1)
 
 /* One CPU, one worker: those this process may run on. */
 static unsigned int config_count_cpus(void)
@@ -69,9 +57,6 @@ static int config_check_listen(struct check *check, const struct frontend_config
 {
 	const struct frontend_listen *listen = &config->listen[at];
 	char key[64];
-	snprintf(key, sizeof(key), "listen[%zu].protocols", at);
-	if (listen->protocols & (FRONTEND_PROTOCOL_TLS | FRONTEND_PROTOCOL_HTTPS))
-		return FAIL(check, key, TLS_MESSAGE);
 	snprintf(key, sizeof(key), "listen[%zu].address", at);
 	if (listen->address.kind != ADDRESS_IP)
 		return FAIL(check, key, "%s: give an IP address and a port", text);
@@ -140,10 +125,9 @@ static int config_take_route(struct check *check, const struct file_route *sourc
 	for (size_t i = 0; i < at; i++)
 		if (dns_name_equal(config->routes[i].zone, route->zone))
 			return FAIL(check, key, "%s: listed twice", source->zone);
-	snprintf(key, sizeof(key), "routes[%zu].tls", at);
-	if (source->tls)
-		return FAIL(check, key, TLS_MESSAGE);
-	return config_take_backends(check, source, at, route);
+	if (config_take_backends(check, source, at, route) != 0)
+		return -1;
+	return config_take_route_tls(check, source, at, route);
 }
 
 static int config_take_routes(struct check *check, const struct file_config *file,
@@ -188,24 +172,34 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 {
 	static const struct file_limits nothing;
 	const struct file_limits *source = file->limits ? file->limits : &nothing;
-	int64_t payload;
-	int64_t connections;
-	int64_t idle_s;
-	int64_t timeout_ms;
-	if (config_number(check, "limits.udp_payload", source->udp_payload, 1232,
-			  DNS_UDP_PAYLOAD_MIN, 4096, &payload) != 0 ||
-	    config_number(check, "limits.tcp_connections", source->tcp_connections, 4096, 1,
-			  1000000, &connections) != 0 ||
-	    config_number(check, "limits.tcp_idle_s", source->tcp_idle_s, 10, 1, 3600, &idle_s) !=
-		    0 ||
-	    config_number(check, "limits.query_timeout_ms", source->query_timeout_ms, 2000, 50,
-			  60000, &timeout_ms) != 0)
-		return -1;
+	struct limit {
+		const char *key;
+		const int64_t *value;
+		int64_t fallback, low, high;
+		int64_t out;
+	} limits[] = {
+		{"limits.udp_payload", source->udp_payload, 1232, DNS_UDP_PAYLOAD_MIN, 4096, 0},
+		{"limits.tcp_connections", source->tcp_connections, 4096, 1, 1000000, 0},
+		{"limits.tcp_idle_s", source->tcp_idle_s, 10, 1, 3600, 0},
+		{"limits.tls_connections", source->tls_connections, 16384, 1, 1000000, 0},
+		{"limits.client_connections", source->client_connections, 256, 1, 1000000, 0},
+		{"limits.tls_idle_s", source->tls_idle_s, 30, 1, 3600, 0},
+		{"limits.tls_handshake_s", source->tls_handshake_s, 5, 1, 60, 0},
+		{"limits.query_timeout_ms", source->query_timeout_ms, 2000, 50, 60000, 0},
+	};
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+		if (config_number(check, limits[i].key, limits[i].value, limits[i].fallback,
+				  limits[i].low, limits[i].high, &limits[i].out) != 0)
+			return -1;
 	config->limits = (struct frontend_limits){
-		.udp_payload = (uint16_t)payload,
-		.tcp_connections = (unsigned int)connections,
-		.tcp_idle_s = (int)idle_s,
-		.query_timeout_ms = (int)timeout_ms,
+		.udp_payload = (uint16_t)limits[0].out,
+		.tcp_connections = (unsigned int)limits[1].out,
+		.tcp_idle_s = (int)limits[2].out,
+		.tls_connections = (unsigned int)limits[3].out,
+		.client_connections = (unsigned int)limits[4].out,
+		.tls_idle_s = (int)limits[5].out,
+		.tls_handshake_s = (int)limits[6].out,
+		.query_timeout_ms = (int)limits[7].out,
 	};
 	return 0;
 }
@@ -213,8 +207,6 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 static int config_take_rest(struct check *check, const struct file_config *file,
 			    struct frontend_config *config)
 {
-	if (file->tls)
-		return FAIL(check, "tls", TLS_MESSAGE);
 	int64_t workers;
 	if (config_number(check, "workers", file->workers, 0, 0, WORKERS_MAX, &workers) != 0)
 		return -1;
@@ -253,6 +245,7 @@ struct frontend_config *frontend_config_load(const char *path, char *error, size
 		goto done;
 	}
 	if (config_take_listen(&check, file, config) == 0 &&
+	    config_take_tls(&check, file, config) == 0 &&
 	    config_take_routes(&check, file, config) == 0 &&
 	    config_take_cache(&check, file, config) == 0 &&
 	    config_take_limits(&check, file, config) == 0)
@@ -271,8 +264,11 @@ void frontend_config_free(struct frontend_config *config)
 {
 	if (!config)
 		return;
-	for (size_t i = 0; i < config->route_count; i++)
+	for (size_t i = 0; i < config->route_count; i++) {
 		free(config->routes[i].backends);
+		config_free_route_tls(&config->routes[i]);
+	}
+	config_free_tls(config);
 	free(config->routes);
 	free(config->listen);
 	free(config);
@@ -287,7 +283,11 @@ bool frontend_config_is_reloadable(const struct frontend_config *a, const struct
 	    a->limits.udp_payload != b->limits.udp_payload ||
 	    a->limits.tcp_connections != b->limits.tcp_connections ||
 	    a->limits.tcp_idle_s != b->limits.tcp_idle_s ||
-	    a->limits.query_timeout_ms != b->limits.query_timeout_ms)
+	    a->limits.tls_connections != b->limits.tls_connections ||
+	    a->limits.client_connections != b->limits.client_connections ||
+	    a->limits.tls_idle_s != b->limits.tls_idle_s ||
+	    a->limits.tls_handshake_s != b->limits.tls_handshake_s ||
+	    a->limits.query_timeout_ms != b->limits.query_timeout_ms || !config_same_tls(a, b))
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++)
 		if (!config_same_address(&a->listen[i].address, &b->listen[i].address) ||

@@ -21,6 +21,10 @@ enum frontend_protocol {
 	FRONTEND_PROTOCOL_TCP = 2,
 	FRONTEND_PROTOCOL_TLS = 4,
 	FRONTEND_PROTOCOL_HTTPS = 8,
+	FRONTEND_PROTOCOL_QUIC = 16,
+	/* Those that need `tls`, and are served by threads of their own (worker.h). */
+	FRONTEND_PROTOCOLS_SECURE =
+		FRONTEND_PROTOCOL_TLS | FRONTEND_PROTOCOL_HTTPS | FRONTEND_PROTOCOL_QUIC,
 };
 
 /* Which queries get a log line of their own (query_log.h). */
@@ -40,18 +44,52 @@ struct frontend_backend {
 	struct address address;
 };
 
+/* One certificate for clients: paths of PEM files. */
+struct frontend_certificate {
+	char *certificate;
+	char *key;
+};
+
+/* For listeners with tls, https, quic. The first one is shown to clients that ask for no name, or
+   for one that no certificate has. */
+struct frontend_tls {
+	struct frontend_certificate *certificates;
+	size_t count;
+};
+
+/* DNS over HTTPS (RFC 8484). */
+struct frontend_https {
+	char *path;      /* of application/dns-message: "/dns-query" */
+	char *json_path; /* of application/dns-json: "/resolve"; may be the same as `path` */
+};
+
+/* How backends of a route are reached: plaintext unless `enabled`. Paths of PEM files, or NULL. */
+struct frontend_route_tls {
+	bool enabled;
+	char *ca;          /* NULL: the system's */
+	char *certificate; /* our own, for mutual TLS; goes with `key` */
+	char *key;
+	char *server_name; /* the name their certificates must have; NULL: the host as configured */
+};
+
 struct frontend_route {
 	uint8_t zone[DNS_NAME_MAX]; /* uncompressed wire name */
-	bool minimal_any; /* ANY is answered in place (RFC 8482) */
+	bool minimal_any;           /* ANY is answered in place (RFC 8482) */
 	struct frontend_backend *backends;
 	size_t backend_count;
+	struct frontend_route_tls tls;
+	bool insecure; /* plaintext to backends beyond this machine is wanted */
 };
 
 struct frontend_limits {
 	uint16_t udp_payload; /* octets of the largest UDP reply, whatever the client takes */
 	unsigned int tcp_connections; /* open at a time, all workers together */
 	int tcp_idle_s;
-	int query_timeout_ms; /* from a query's arrival to SERVFAIL */
+	unsigned int tls_connections;    /* TLS, HTTPS and QUIC together, all workers together */
+	unsigned int client_connections; /* of those, from one client address (IPv6: one /64) */
+	int tls_idle_s;                  /* without a query */
+	int tls_handshake_s;             /* from accepting to a finished handshake */
+	int query_timeout_ms;            /* from a query's arrival to SERVFAIL */
 };
 
 struct frontend_log {
@@ -64,6 +102,9 @@ struct frontend_config {
 	struct frontend_listen *listen;
 	size_t listen_count;
 	unsigned int workers; /* threads; never 0 */
+	struct frontend_tls tls;
+	struct frontend_https https;
+	bool discovery; /* answer _dns.resolver.arpa with our encrypted endpoints (RFC 9462) */
 	struct frontend_route *routes;
 	size_t route_count;
 	unsigned int cache_size_mb;

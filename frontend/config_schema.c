@@ -12,10 +12,9 @@ static const cyaml_schema_value_t text_schema = {
 };
 
 static const cyaml_strval_t protocol_names[] = {
-	{"udp", FRONTEND_PROTOCOL_UDP},
-	{"tcp", FRONTEND_PROTOCOL_TCP},
-	{"tls", FRONTEND_PROTOCOL_TLS},
-	{"https", FRONTEND_PROTOCOL_HTTPS},
+	{"udp", FRONTEND_PROTOCOL_UDP},   {"tcp", FRONTEND_PROTOCOL_TCP},
+	{"tls", FRONTEND_PROTOCOL_TLS},   {"https", FRONTEND_PROTOCOL_HTTPS},
+	{"quic", FRONTEND_PROTOCOL_QUIC},
 };
 
 static const cyaml_schema_field_t listen_fields[] = {
@@ -30,15 +29,43 @@ static const cyaml_schema_value_t listen_schema = {
 	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_listen, listen_fields),
 };
 
+/* A string that need not be there. */
+#define OPTIONAL_TEXT(name, structure)                                                             \
+	CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | OPTIONAL, structure, name, 1,           \
+			       CYAML_UNLIMITED)
+
+static const cyaml_schema_field_t certificate_fields[] = {
+	CYAML_FIELD_STRING_PTR("certificate", CYAML_FLAG_POINTER, struct file_certificate,
+			       certificate, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER, struct file_certificate, key, 1,
+			       CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t certificate_schema = {
+	CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct file_certificate, certificate_fields),
+};
+
 static const cyaml_schema_field_t tls_fields[] = {
-	CYAML_FIELD_STRING_PTR("certificate", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls,
-			       certificate, 0, CYAML_UNLIMITED),
-	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls, key, 0,
+	CYAML_FIELD_STRING_PTR("certificate", CYAML_FLAG_POINTER, struct file_tls, certificate, 1,
 			       CYAML_UNLIMITED),
-	CYAML_FIELD_STRING_PTR("ca", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls, ca, 0,
-			       CYAML_UNLIMITED),
-	CYAML_FIELD_STRING_PTR("server_name", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls,
-			       server_name, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_STRING_PTR("key", CYAML_FLAG_POINTER, struct file_tls, key, 1, CYAML_UNLIMITED),
+	CYAML_FIELD_SEQUENCE("more", CYAML_FLAG_POINTER | OPTIONAL, struct file_tls, more,
+			     &certificate_schema, 0, CYAML_UNLIMITED),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t https_fields[] = {
+	OPTIONAL_TEXT(path, struct file_https),
+	OPTIONAL_TEXT(json_path, struct file_https),
+	CYAML_FIELD_END,
+};
+
+static const cyaml_schema_field_t route_tls_fields[] = {
+	OPTIONAL_TEXT(ca, struct file_route_tls),
+	OPTIONAL_TEXT(certificate, struct file_route_tls),
+	OPTIONAL_TEXT(key, struct file_route_tls),
+	OPTIONAL_TEXT(server_name, struct file_route_tls),
 	CYAML_FIELD_END,
 };
 
@@ -49,7 +76,8 @@ static const cyaml_schema_field_t route_fields[] = {
 	CYAML_FIELD_SEQUENCE("backends", CYAML_FLAG_POINTER, struct file_route, backends,
 			     &text_schema, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | OPTIONAL, struct file_route, tls,
-				tls_fields),
+				route_tls_fields),
+	CYAML_FIELD_BOOL("insecure", OPTIONAL, struct file_route, insecure),
 	CYAML_FIELD_END,
 };
 
@@ -71,6 +99,14 @@ static const cyaml_schema_field_t limits_fields[] = {
 			    tcp_connections),
 	CYAML_FIELD_INT_PTR("tcp_idle_s", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
 			    tcp_idle_s),
+	CYAML_FIELD_INT_PTR("tls_connections", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    tls_connections),
+	CYAML_FIELD_INT_PTR("client_connections", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    client_connections),
+	CYAML_FIELD_INT_PTR("tls_idle_s", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    tls_idle_s),
+	CYAML_FIELD_INT_PTR("tls_handshake_s", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    tls_handshake_s),
 	CYAML_FIELD_INT_PTR("query_timeout_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
 			    query_timeout_ms),
 	CYAML_FIELD_END,
@@ -111,6 +147,10 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_INT_PTR("workers", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, workers),
 	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, tls,
 				tls_fields),
+	CYAML_FIELD_MAPPING_PTR("https", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, https,
+				https_fields),
+	CYAML_FIELD_BOOL_PTR("discovery", CYAML_FLAG_POINTER | OPTIONAL, struct file_config,
+			     discovery),
 	CYAML_FIELD_SEQUENCE("routes", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, routes,
 			     &route_schema, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_MAPPING_PTR("cache", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, cache,

@@ -14,10 +14,27 @@ struct file_listen {
 	uint32_t protocols; /* enum frontend_protocol bits */
 };
 
+struct file_certificate {
+	char *certificate;
+	char *key;
+};
+
 struct file_tls {
 	char *certificate;
 	char *key;
+	struct file_certificate *more;
+	unsigned int more_count;
+};
+
+struct file_https {
+	char *path;
+	char *json_path;
+};
+
+struct file_route_tls {
 	char *ca;
+	char *certificate;
+	char *key;
 	char *server_name;
 };
 
@@ -26,7 +43,8 @@ struct file_route {
 	bool minimal_any;
 	char **backends;
 	unsigned int backends_count;
-	struct file_tls *tls;
+	struct file_route_tls *tls;
+	bool insecure;
 };
 
 struct file_cache {
@@ -38,6 +56,10 @@ struct file_limits {
 	int64_t *udp_payload;
 	int64_t *tcp_connections;
 	int64_t *tcp_idle_s;
+	int64_t *tls_connections;
+	int64_t *client_connections;
+	int64_t *tls_idle_s;
+	int64_t *tls_handshake_s;
 	int64_t *query_timeout_ms;
 };
 
@@ -52,6 +74,8 @@ struct file_config {
 	unsigned int listen_count;
 	int64_t *workers;
 	struct file_tls *tls;
+	struct file_https *https;
+	bool *discovery;
 	struct file_route *routes;
 	unsigned int routes_count;
 	struct file_cache *cache;

@@ -76,7 +76,8 @@ static void test_everything_given(void)
 		"  - { address: \"[2001:db8::1]:53\", protocols: [tcp] }\n"
 		"workers: 3\n"
 		"routes:\n"
-		"  - { zone: \"Example.com\", backends: [\"127.0.0.1:1\", \"host.example:2\"] }\n"
+		"  - { zone: \"Example.com\", backends: [\"127.0.0.1:1\", \"host.example:2\"],\n"
+		"      insecure: true }\n"
 		"  - { zone: \".\", backends: [\"unix:/run/godwit.sock\"] }\n"
 		"cache: { size_mb: 0, serve_stale_s: 0 }\n"
 		"limits: { udp_payload: 4096, tcp_connections: 7, tcp_idle_s: 3,\n"
@@ -106,15 +107,36 @@ static void test_everything_given(void)
 	frontend_config_free(config);
 }
 
-static void test_tls_is_refused(void)
+static void test_tls_needs_good_files(void)
 {
-	static const char *const message = "TLS is not in this version";
-	refused("listen:\n  - { address: \"127.0.0.1:853\", protocols: [tls] }\n", ":2:", message);
+	refused("listen:\n  - { address: \"127.0.0.1:853\", protocols: [tls] }\n",
+		":2: listen[0].protocols", "give `tls`");
 	refused("listen:\n  - { address: \"127.0.0.1:443\", protocols: [https] }\n",
-		":2:", message);
-	refused("workers: 1\ntls: { certificate: a, key: b }\n", ":2: tls:", message);
-	refused("routes:\n  - zone: .\n    backends: [\"127.0.0.1:1\"]\n    tls: { ca: ca.crt }\n",
-		":4:", message);
+		":2: listen[0].protocols", "give `tls`");
+	refused("workers: 1\ntls: { certificate: none.crt, key: none.key }\n",
+		":2: tls.certificate", "none.crt: No such file");
+	refused("tls: { certificate: none.crt }\n", ":1", "key");
+	refused("routes:\n  - zone: .\n    backends: [\"127.0.0.1:1\"]\n    tls: { ca: none.crt "
+		"}\n",
+		":4: routes[0].tls", "none.crt: No such file");
+	refused("https: { path: dns-query }\n", ":1: https.path", "dns-query");
+}
+
+static void test_plaintext_stays_on_this_machine(void)
+{
+	refused("routes:\n  - zone: .\n    backends: [\"192.0.2.1:8053\"]\n",
+		":3: routes[0].backends[0]", "insecure");
+	refused("routes:\n  - zone: .\n    backends: [\"127.0.0.1:1\", \"b.example:8053\"]\n",
+		":3: routes[0].backends[1]", "insecure");
+	struct frontend_config *config = load(
+		"routes:\n  - zone: .\n    backends: [\"b.example:8053\"]\n    insecure: true\n");
+	CU_ASSERT_FATAL(config != NULL);
+	CU_ASSERT(config->routes[0].insecure);
+	frontend_config_free(config);
+	config = load("routes:\n  - zone: .\n    backends: [\"b.example:8053\"]\n    tls: {}\n");
+	CU_ASSERT_FATAL(config != NULL);
+	CU_ASSERT(config->routes[0].tls.enabled);
+	frontend_config_free(config);
 }
 
 static void test_addresses(void)
@@ -199,7 +221,8 @@ int main(void)
 	static const struct suite_test tests[] = {
 		{"defaults suit a first run", test_defaults},
 		{"every key is taken", test_everything_given},
-		{"TLS is refused until it exists", test_tls_is_refused},
+		{"TLS needs good files", test_tls_needs_good_files},
+		{"plaintext stays on this machine", test_plaintext_stays_on_this_machine},
 		{"addresses are checked", test_addresses},
 		{"routes are checked", test_routes},
 		{"numbers have their ranges", test_ranges},
