@@ -1,8 +1,7 @@
 /* Sets of slots, and eviction. */
 #include "frontend/cache_set.h"
 
-#include <string.h>
-#include <sys/mman.h>
+#include "frontend/pages.h"
 
 /* So many replies stored in a set, and all its counts of hits go down by one. */
 #define SET_DECAY_STORES 32
@@ -17,19 +16,17 @@ int cache_sets_init(struct cache_sets *sets, size_t size, size_t slot_size)
 	if (sets->count > UINT32_MAX)
 		sets->count = UINT32_MAX;
 	sets->size = sets->count * stride;
-	/* Zero pages until they are used, and aligned to cache lines. */
-	void *memory =
-		mmap(NULL, sets->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
+	/* Aligned to cache lines: the size of a set is one, and that of slots are several. */
+	sets->sets = pages_map(sets->size);
+	if (!sets->sets)
 		return -1;
-	sets->memory = memory;
+	sets->slots = (uint8_t *)(sets->sets + sets->count);
 	return 0;
 }
 
 void cache_sets_clear(struct cache_sets *sets)
 {
-	if (sets->memory)
-		munmap(sets->memory, sets->size);
+	pages_unmap(sets->sets, sets->size);
 	*sets = (struct cache_sets){0};
 }
 

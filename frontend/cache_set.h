@@ -1,9 +1,11 @@
 /*
  * Sets of slots: where in the cache a reply stands, and which one leaves when another needs room.
  *
- * A set is a cache line of its own - a tag for each of its ways, the hash of what stands there or
- * 0, and a word of counts - with the slots behind it. A lookup reads that line and then the slots
- * whose tag is right, hardly ever more than one. Tags are hints: the key in the slot decides.
+ * A set is a cache line of its own: a tag for each of its ways, the hash of what stands there or 0,
+ * and a word of counts. A lookup reads that line and then the slots whose tag is right, hardly ever
+ * more than one. The lines of all sets stand side by side, apart from the slots: a sixtieth of the
+ * memory, so what misses, which reads nothing else, seldom leaves the processor's own caches. Tags
+ * are hints: the key in the slot decides.
  *
  * A cache has a store of small slots and one of large slots. All functions may be called from any
  * thread; none waits.
@@ -30,9 +32,10 @@ struct cache_set {
 #define CACHE_USES_MAX 3
 #define CACHE_REFRESHING 4u
 
-/* Sets of equal slots in one piece of memory. */
+/* Sets of equal slots in one piece of memory: all sets, then the slots of the first, and so on. */
 struct cache_sets {
-	uint8_t *memory;
+	struct cache_set *sets;
+	uint8_t *slots;
 	size_t size; /* octets mapped */
 	size_t count;
 	size_t slot_size; /* octets of a slot, its sequence included */
@@ -50,8 +53,7 @@ static inline size_t cache_sets_slot_words(const struct cache_sets *sets)
 
 static inline struct cache_set *cache_sets_at(const struct cache_sets *sets, size_t index)
 {
-	size_t stride = sizeof(struct cache_set) + CACHE_WAYS * sets->slot_size;
-	return (struct cache_set *)(void *)(sets->memory + index * stride);
+	return &sets->sets[index];
 }
 
 /* The set of a hash. Hot path. */
@@ -61,9 +63,10 @@ static inline struct cache_set *cache_sets_find(const struct cache_sets *sets, u
 }
 
 static inline struct cache_slot *cache_set_slot(const struct cache_sets *sets,
-						struct cache_set *set, unsigned int way)
+						const struct cache_set *set, unsigned int way)
 {
-	return (struct cache_slot *)(void *)((uint8_t *)(set + 1) + way * sets->slot_size);
+	size_t index = (size_t)(set - sets->sets) * CACHE_WAYS + way;
+	return (struct cache_slot *)(void *)(sets->slots + index * sets->slot_size);
 }
 
 static inline uint64_t cache_set_tag(const struct cache_set *set, unsigned int way)

@@ -9,9 +9,9 @@
 #include "frontend/coherence.h"
 
 #include "common/clock.h"
+#include "frontend/pages.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
 struct coherence_source {
 	_Atomic uint64_t watched_since; /* of the clock; 0: not watched */
@@ -26,13 +26,12 @@ struct coherence {
 
 struct coherence *coherence_create(void)
 {
-	/* Zero pages until they are used. */
-	return calloc(1, sizeof(struct coherence));
+	return pages_map(sizeof(struct coherence));
 }
 
 void coherence_destroy(struct coherence *coherence)
 {
-	free(coherence);
+	pages_unmap(coherence, sizeof(*coherence));
 }
 
 uint64_t coherence_now(const struct coherence *coherence)
