@@ -95,7 +95,7 @@ struct announcer_bfd {
 };
 
 struct announcer_peer {
-	struct address address;         /* ADDRESS_IP with the port, 179 by default */
+	struct address address;         /* ADDRESS_IP with the port, 179 by default; no scope */
 	char interface[IFNAMSIZ];       /* for a link-local address ("fe80::1%eth0"); else "" */
 	struct sockaddr_storage source; /* to connect from; AF_UNSPEC: what the system takes */
 	uint32_t as;
@@ -119,7 +119,7 @@ struct announcer_peer {
 };
 
 struct announcer_bgp {
-	uint32_t router_id; /* host order */
+	uint32_t router_id; /* host order; 0: the first IPv4 address of next_hop_interface */
 	uint32_t as;
 	char next_hop_interface[IFNAMSIZ]; /* "": none */
 	uint16_t hold_time_s;              /* 9 */
