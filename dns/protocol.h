@@ -85,7 +85,7 @@ enum dns_ede {
 	DNS_EDE_NETWORK_ERROR = 23,
 };
 
-enum dns_option { DNS_OPTION_EDE = 15 };
+enum dns_option { DNS_OPTION_KEEPALIVE = 11, DNS_OPTION_PADDING = 12, DNS_OPTION_EDE = 15 };
 
 static inline uint16_t dns_get16(const uint8_t *p)
 {

@@ -255,6 +255,17 @@ void dns_reply_set_payload(uint8_t *reply, size_t size, uint16_t udp_payload)
 		dns_put16(reply + opt.fixed + 2, udp_payload);
 }
 
+bool dns_reply_find_opt(const uint8_t *reply, size_t size, size_t *start, size_t *end)
+{
+	struct reply_record opt;
+
+	if (!reply_find_opt(reply, size, &opt))
+		return false;
+	*start = opt.start;
+	*end = opt.end;
+	return true;
+}
+
 int dns_reply_rcode(const uint8_t *reply, size_t size)
 {
 	struct reply_record opt;

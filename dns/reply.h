@@ -54,6 +54,12 @@ size_t dns_reply_truncate(uint8_t *reply, size_t size, size_t limit);
 /* Sets the UDP payload size in the reply's OPT record, if it has one. */
 void dns_reply_set_payload(uint8_t *reply, size_t size, uint16_t udp_payload);
 
+/*
+ * Finds the reply's OPT record: the offsets of its first octet and of the one behind it. False when
+ * there is none.
+ */
+bool dns_reply_find_opt(const uint8_t *reply, size_t size, size_t *start, size_t *end);
+
 /* The reply's response code, with the upper bits of its OPT record if it has one. */
 int dns_reply_rcode(const uint8_t *reply, size_t size);
 
