@@ -95,6 +95,8 @@ const struct metric_def backend_counter_defs[] = {
 	      "Stored records that were left out because they make no sense."),
 	COUNT(BACKEND_STORE_LOADS, "godwit_backend_store_loads_total", NULL,
 	      "Times the whole store was loaded."),
+	COUNT(BACKEND_STORE_RESUMES, "godwit_backend_store_resumes_total", NULL,
+	      "Times the store was followed on after an outage, without loading it."),
 	COUNT(BACKEND_STORE_CHANGES, "godwit_backend_store_changes_total", NULL,
 	      "Batches of changes taken over from the store."),
 	COUNT(BACKEND_STORE_OUTAGES, "godwit_backend_store_outages_total", NULL,

@@ -45,6 +45,7 @@ struct follower {
 
 	/* The thread's own. */
 	int outage_status;        /* why the store cannot be used; STORAGE_OK: it can */
+	bool in_step;             /* the mirror has what the storage last handed over, all of it */
 	bool snapshot_tried;      /* to start from */
 	char guarded[REASON_MAX]; /* why the guard did not let the last load pass */
 
@@ -173,6 +174,7 @@ static int load(struct follower *follower, const struct storage_sink *sink, bool
 	int64_t started = clock_now_ms();
 	struct mirror_stats stats;
 
+	follower->in_step = false;
 	guarded = guarded && mirror_is_loaded(follower->mirror);
 	intake_set_guard(follower->intake, guarded ? follower->max_loss_percent : 100);
 	int status = storage_load(follower->storage, sink);
@@ -180,6 +182,7 @@ static int load(struct follower *follower, const struct storage_sink *sink, bool
 		return note_guarded(follower);
 	if (status != STORAGE_OK)
 		return status;
+	follower->in_step = true;
 	note_change(follower);
 	outage_end(follower);
 	note_contact(follower);
@@ -195,15 +198,37 @@ static int load(struct follower *follower, const struct storage_sink *sink, bool
 	return STORAGE_OK;
 }
 
-/* Opens, loads and follows until something breaks; returns what. */
+/* The store is open again: follows on from where it was lost, or loads everything. */
+static int resume(struct follower *follower, const struct storage_sink *sink)
+{
+	int64_t changed_ms = intake_changed_ms(follower->intake);
+	int status = storage_follow(follower->storage, sink, 0);
+
+	if (status == STORAGE_OK) {
+		if (intake_changed_ms(follower->intake) != changed_ms)
+			note_change(follower);
+		metrics_add(follower->shard, BACKEND_STORE_RESUMES, 1);
+		outage_end(follower);
+		note_contact(follower);
+		return STORAGE_OK;
+	}
+	if (status != STORAGE_RELOAD && status != STORAGE_REPLACED)
+		return status;
+	log_info("store has to be loaded again", "reason=%s", storage_error(follower->storage));
+	return load(follower, sink, true);
+}
+
+/* Opens, catches up or loads, and follows until something breaks; returns what. */
 static int follow(struct follower *follower, const struct storage_sink *sink)
 {
 	bool reloaded = false;
 	bool force;
 	int status = storage_open(follower->storage);
+	bool reload = take_reload_request(follower, &force);
 
-	take_reload_request(follower, &force);
-	if (status == STORAGE_OK)
+	if (status == STORAGE_OK && follower->in_step && !reload)
+		status = resume(follower, sink);
+	else if (status == STORAGE_OK)
 		status = load(follower, sink, !force);
 	while (status == STORAGE_OK) {
 		if (take_reload_request(follower, &force)) {

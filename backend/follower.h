@@ -3,8 +3,9 @@
  * takes over changes for as long as the program lives.
  *
  * When the store fails, answers go on from memory: the follower says once what happened, tries
- * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), loads everything anew once it is back,
- * and says so. A load that breaks off takes nothing away.
+ * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), and says when it is back. It goes on from
+ * where it stood if the store can prove that nothing was missed, and else loads everything anew. A
+ * load that breaks off takes nothing away.
  *
  * A store that is back with much less than it had - restarted empty, the wrong database - is not
  * believed: the old answers stay until it has its records again, or somebody confirms the loss

@@ -100,10 +100,30 @@ bool mysql_changes_add(struct mysql_changes *changes, int64_t zone, const char *
 struct delivery {
 	struct mysql_store *store;
 	const struct storage_sink *sink;
+	bool begun;    /* something was handed over, or zones were forgotten */
 	char **apexes; /* of zones that changed: as they were and as they are */
 	size_t count;
 	size_t capacity;
 };
+
+/* From here on a failure can only be made up for by loading. */
+static void begin(struct delivery *delivery)
+{
+	if (delivery->begun)
+		return;
+	delivery->begun = true;
+	delivery->store->loaded = false;
+	delivery->sink->begin(delivery->sink->ctx, STORAGE_BATCH_CHANGES);
+}
+
+/* A sink's name: looking names up fails before the first one, as a rule, or not at all. */
+static void begin_and_pass(void *ctx, const struct storage_name *name)
+{
+	struct delivery *delivery = ctx;
+
+	begin(delivery);
+	delivery->sink->name(delivery->sink->ctx, name);
+}
 
 /* Takes `apex`, which may be NULL for want of memory. */
 static int add_apex(struct delivery *delivery, char *apex)
@@ -135,6 +155,7 @@ static int note_zone(struct delivery *delivery, int64_t id)
 
 	if (status != STORAGE_OK)
 		return status;
+	begin(delivery);
 	powerdns_zones_remove(&store->zones, id);
 	mysql_text_start(&store->statement, "SELECT name FROM domains WHERE id = ");
 	mysql_text_add_format(&store->statement, "%lld", (long long)id);
@@ -218,8 +239,11 @@ static int deliver_zone_names(struct delivery *delivery, const struct mysql_chan
 		odd = odd || powerdns_name_is_odd(names[i]);
 	}
 	zone->whole = odd;
+	if (odd)
+		begin(delivery);
+	const struct storage_sink sink = {.ctx = delivery, .name = begin_and_pass};
 	int status = odd ? mysql_deliver_zone(store, zone, delivery->sink)
-			 : mysql_deliver_names(store, zone, names, count, delivery->sink);
+			 : mysql_deliver_names(store, zone, names, count, &sink);
 	free(names);
 	return status;
 }
@@ -252,5 +276,12 @@ int mysql_changes_deliver(struct mysql_store *store, struct mysql_changes *chang
 	for (size_t i = 0; i < delivery.count; i++)
 		free(delivery.apexes[i]);
 	free(delivery.apexes);
+	if (!delivery.begun)
+		return status;
+	if (status == STORAGE_OK)
+		sink->commit(sink->ctx);
+	else
+		sink->abort(sink->ctx);
+	store->loaded = status == STORAGE_OK;
 	return status;
 }

@@ -48,7 +48,7 @@ void mysql_store_close(struct mysql_store *store)
 	mysql_close(store->db);
 	store->db = NULL;
 	store->ready = false;
-	store->loaded = false;
+	store->unproven = true;
 }
 
 /* --- one host -----------------------------------------------------------------------------------
@@ -167,14 +167,25 @@ struct role {
 	bool replica;
 };
 
+/* Adds a variable to what tells one server from another. */
+static void add_identity(struct mysql_store *store, const char *name, const char *value)
+{
+	size_t used = strlen(store->server);
+
+	snprintf(store->server + used, sizeof(store->server) - used, "%s=%s ", name, value);
+}
+
+/* Which of them there are depends on the server. */
 static int read_variables(struct mysql_store *store, struct role *role)
 {
 	static const char doing[] = "ask for its role";
 	struct mysql_result result;
 
+	store->server[0] = '\0';
 	mysql_text_start(&store->statement,
 			 "SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'wsrep_on', "
-			 "'auto_increment_increment', 'group_replication_group_name')");
+			 "'auto_increment_increment', 'group_replication_group_name', 'hostname', "
+			 "'port', 'datadir', 'server_id', 'server_uuid', 'server_uid')");
 	int status = mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result);
 	if (status != STORAGE_OK)
 		return status;
@@ -188,8 +199,10 @@ static int read_variables(struct mysql_store *store, struct role *role)
 			role->galera = on;
 		else if (strcasecmp(name, "auto_increment_increment") == 0)
 			role->interleaved = atoi(value) > 1;
-		else
+		else if (strcasecmp(name, "group_replication_group_name") == 0)
 			role->group = *value != '\0';
+		else
+			add_identity(store, name, value);
 	}
 	mysql_result_close(store, &result);
 	return status;

@@ -12,9 +12,13 @@
  *
  * The newest row seen is asked for, too, each time. When it is not there, or was written at another
  * time, the history is not the one followed so far - godwit_changes was emptied, the database
- * restored - and everything has to be loaded. So it has to be when nobody looked for LOOK_GAP_MS,
- * since changes that became visible meanwhile may have been trimmed (mysql_trim.c keeps them for
- * longer), and when a row without a zone asks for it.
+ * restored - and everything has to be loaded. So it has to be when a row without a zone asks for
+ * it.
+ *
+ * After an outage, and when nobody looked for LOOK_GAP_MS, since changes that became visible
+ * meanwhile may have been trimmed (mysql_trim.c keeps them for longer), it has to be proven that
+ * nothing was missed: mysql_resume.c. A look that fails before anything was handed over leaves
+ * everything as it was, so that the next one, on another connection perhaps, finds the same again.
  */
 #include "storage/mysql_internal.h"
 
@@ -122,6 +126,8 @@ int mysql_follow_start(struct mysql_store *store)
 	store->changed_ms = 0;
 	store->trim_at_ms = 0;
 	store->trim_below = 0;
+	store->witness = (struct mysql_witness){0};
+	snprintf(store->followed, sizeof(store->followed), "%s", store->server);
 	mysql_gaps_start(&store->gaps, store->mark.seq + 1);
 	if (status != STORAGE_OK || !store->has_mark)
 		return status;
@@ -129,7 +135,7 @@ int mysql_follow_start(struct mysql_store *store)
 	if (status != STORAGE_OK)
 		return status;
 	mysql_gaps_start(&store->gaps, start);
-	mysql_text_start(&store->statement, "SELECT seq FROM godwit_changes WHERE seq >= ");
+	mysql_text_start(&store->statement, "SELECT seq, at FROM godwit_changes WHERE seq >= ");
 	mysql_text_add_format(&store->statement, "%" PRIu64 " ORDER BY seq", start);
 	status = mysql_store_query(store, true, MYSQL_REPLY_LONG_MS, doing, &result);
 	if (status != STORAGE_OK)
@@ -137,8 +143,13 @@ int mysql_follow_start(struct mysql_store *store)
 	while ((status = mysql_result_next(store, &result, doing)) == STORAGE_OK && result.row) {
 		uint64_t seq = strtoull(mysql_result_text(&result, 0), NULL, 10);
 		/* More holes than can be remembered: the latest count. */
-		while (mysql_gaps_see(&store->gaps, seq, now_ms) == MYSQL_GAPS_FULL)
+		while (mysql_gaps_see(&store->gaps, seq, now_ms) == MYSQL_GAPS_FULL) {
 			mysql_gaps_start(&store->gaps, seq);
+			store->witness = (struct mysql_witness){0};
+		}
+		if (store->witness.count == 0)
+			store->witness.first = seq;
+		mysql_witness_add(&store->witness, seq, mysql_result_text(&result, 1));
 	}
 	mysql_result_close(store, &result);
 	return status;
@@ -215,6 +226,8 @@ static int take_change(struct mysql_store *store, const struct mysql_result *res
 	if (!mysql_changes_add(changes, mysql_result_number(result, 2, 0), result->row[3],
 			       result->sizes[3]))
 		return mysql_store_fail_memory(store);
+	if (changes->lowest == 0 || seq < changes->lowest)
+		changes->lowest = seq;
 	return STORAGE_OK;
 }
 
@@ -273,60 +286,91 @@ static int scan_all(struct mysql_store *store, bool all, int64_t now_ms,
 	return scan(store, true, now_ms, changes);
 }
 
-/* Hands over what changed, within the consistent view that was begun. */
-static int look_closely(struct mysql_store *store, const struct storage_sink *sink, bool all_gaps,
-			bool history, bool *delivered)
+/* What a look is for, besides changes. */
+struct look {
+	bool prove;    /* that following on is right */
+	bool all_gaps; /* ask for all missing numbers */
+	bool history;  /* check what no trigger tells */
+};
+
+/* Finds what changed and hands it over; notes what was seen. */
+static int take_changes(struct mysql_store *store, const struct storage_sink *sink,
+			const struct look *look, bool *delivered)
 {
 	struct mysql_changes changes = {0};
+	struct mysql_witness witness;
 	int64_t now_ms = clock_now_ms();
-	int status = scan_all(store, all_gaps, now_ms, &changes);
+	int status = scan_all(store, look->all_gaps, now_ms, &changes);
 
-	if (status == STORAGE_OK && history)
+	if (status == STORAGE_OK && look->history)
 		status = mysql_history_check(store, changes.count > 0, now_ms);
 	if (status == STORAGE_OK && changes.count > 0) {
-		store->changed_ms = now_ms;
-		sink->begin(sink->ctx, STORAGE_BATCH_CHANGES);
-		status = mysql_changes_deliver(store, &changes, sink);
+		status = mysql_witness_read(store, changes.lowest, &witness);
 		if (status == STORAGE_OK)
-			sink->commit(sink->ctx);
-		else
-			sink->abort(sink->ctx);
-		*delivered = status == STORAGE_OK;
+			status = mysql_changes_deliver(store, &changes, sink);
+		if (status == STORAGE_OK) {
+			store->changed_ms = now_ms;
+			store->witness = witness;
+			*delivered = true;
+		}
 	}
 	mysql_changes_clear(&changes);
-	/* What was noted as seen was not handed over: only loading brings it back. */
+	return status;
+}
+
+/* The same, within the consistent view that was begun; all or nothing. */
+static int look_closely(struct mysql_store *store, const struct storage_sink *sink,
+			const struct look *look, bool *delivered)
+{
+	const struct mysql_change_mark mark = store->mark;
+	struct mysql_gaps gaps = {0};
+	int status = look->prove ? mysql_resume_check(store) : STORAGE_OK;
+
+	if (status == STORAGE_OK && !mysql_gaps_copy(&gaps, &store->gaps))
+		status = mysql_store_fail_memory(store);
 	if (status != STORAGE_OK)
-		store->loaded = false;
+		return status;
+	status = take_changes(store, sink, look, delivered);
+	if (status != STORAGE_OK) {
+		/* What was noted as seen was not handed over. */
+		struct mysql_gaps seen = store->gaps;
+		store->gaps = gaps;
+		store->mark = mark;
+		gaps = seen;
+	}
+	mysql_gaps_clear(&gaps);
 	return status;
 }
 
 /* Looks for changes once. */
-static int look(struct mysql_store *store, const struct storage_sink *sink, bool *delivered)
+static int look_once(struct mysql_store *store, const struct storage_sink *sink, bool *delivered)
 {
 	int64_t now_ms = clock_now_ms();
-	bool all_gaps =
-		store->gaps.count > GAPS_AT_ONCE && now_ms - store->gaps_asked_ms >= GAPS_ALL_MS;
-	bool history = mysql_history_is_due(store, now_ms);
-	bool closely = all_gaps || history;
-	int status = STORAGE_OK;
+	bool prove = store->unproven || now_ms - store->looked_ms > LOOK_GAP_MS;
+	const struct look look = {
+		.prove = prove,
+		.all_gaps = prove || (store->gaps.count > GAPS_AT_ONCE &&
+				      now_ms - store->gaps_asked_ms >= GAPS_ALL_MS),
+		.history = prove || mysql_history_is_due(store, now_ms),
+	};
+	bool closely = look.all_gaps || look.history;
+	int status = prove ? mysql_schema_check(store) : STORAGE_OK;
 
-	if (now_ms - store->looked_ms > LOOK_GAP_MS)
-		return storage_fail(&store->base, STORAGE_RELOAD,
-				    "mysql %s: changes were not looked for in %" PRId64 " s",
-				    store->place, (now_ms - store->looked_ms) / 1000);
-	if (!closely)
+	if (status == STORAGE_OK && !closely)
 		status = glance(store, &closely);
 	if (status == STORAGE_OK && closely) {
 		status = mysql_store_read_begin(store);
 		if (status == STORAGE_OK)
-			status = look_closely(store, sink, all_gaps, history, delivered);
+			status = look_closely(store, sink, &look, delivered);
 		mysql_store_read_end(store);
 	}
-	if (status == STORAGE_OK && all_gaps)
+	if (status != STORAGE_OK)
+		return status;
+	if (look.all_gaps)
 		store->gaps_asked_ms = now_ms;
-	if (status == STORAGE_OK)
-		store->looked_ms = now_ms;
-	return status;
+	store->looked_ms = now_ms;
+	store->unproven = false;
+	return STORAGE_OK;
 }
 
 int mysql_store_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms)
@@ -342,7 +386,7 @@ int mysql_store_follow(struct storage *storage, const struct storage_sink *sink,
 		return storage_fail(storage, STORAGE_RELOAD, "mysql %s: load it first",
 				    store->place);
 	for (;;) {
-		int status = look(store, sink, &delivered);
+		int status = look_once(store, sink, &delivered);
 		if (status == STORAGE_OK)
 			status = mysql_settle_gaps(store, clock_now_ms());
 		if (status == STORAGE_OK)

@@ -15,6 +15,22 @@ void mysql_gaps_clear(struct mysql_gaps *gaps)
 	*gaps = (struct mysql_gaps){0};
 }
 
+bool mysql_gaps_copy(struct mysql_gaps *to, const struct mysql_gaps *from)
+{
+	if (to->capacity < from->count) {
+		struct mysql_gap *list = realloc(to->list, from->count * sizeof(*list));
+		if (!list)
+			return false;
+		to->list = list;
+		to->capacity = from->count;
+	}
+	if (from->count > 0)
+		memcpy(to->list, from->list, from->count * sizeof(*to->list));
+	to->count = from->count;
+	to->next = from->next;
+	return true;
+}
+
 /* Makes room for one more range. */
 static bool reserve(struct mysql_gaps *gaps)
 {

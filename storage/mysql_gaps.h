@@ -43,6 +43,9 @@ void mysql_gaps_start(struct mysql_gaps *gaps, uint64_t next);
 /* Frees the memory; the same as zeroes afterwards. */
 void mysql_gaps_clear(struct mysql_gaps *gaps);
 
+/* Makes `to`, zeroes or any earlier state, the same as `from`. False, and no change: no memory. */
+bool mysql_gaps_copy(struct mysql_gaps *to, const struct mysql_gaps *from);
+
 /* Notes that a number was seen, at `now_ms`. */
 enum mysql_gaps_result mysql_gaps_see(struct mysql_gaps *gaps, uint64_t number, int64_t now_ms);
 

@@ -3,12 +3,12 @@
  * backup, rows deleted while triggers were missing.
  *
  * Every CHECK_EVERY_MS the state of the tables is read in one statement and compared with what it
- * was: the lowest and highest ids, when the tables were created, which ids they give out next, and
- * how many of our triggers are there, as far as this account may see them. Ids that changed are
- * suspicious only when no change was seen that explains them; tables created at another time, ids
- * given out a second time and missing triggers are so always. Rows are counted besides, as often as
- * that costs next to nothing: COUNT_EVERY_MS after the last time at the earliest, and only when the
- * store has been quiet for QUIET_MS, because only then two counts can be compared.
+ * was: the lowest and highest ids, when tables and triggers were created, which ids are given out
+ * next, and how many of our triggers are there, as far as this account may see them. Ids that
+ * changed are suspicious only when no change was seen that explains them; tables created at another
+ * time, ids given out a second time and missing triggers are so always. Rows are counted besides,
+ * as often as that costs next to nothing: COUNT_EVERY_MS after the last time at the earliest, and
+ * only when the store has been quiet for QUIET_MS, because only then two counts can be compared.
  *
  * Anything suspicious leads to loading anew, which is always right. What remains: rows updated in
  * place, or deleted from the middle of a busy store, while its triggers are missing and the account
@@ -33,7 +33,9 @@ static const char fingerprint_sql[] =
 	"IFNULL((SELECT MAX(id) FROM records), '-'), "
 	"IFNULL((SELECT MIN(id) FROM domains), '-'), "
 	"IFNULL((SELECT MAX(id) FROM domains), '-')), "
-	"CONCAT_WS(' ', r.create_time, d.create_time), r.auto_increment, d.auto_increment, "
+	"CONCAT_WS(' ', r.create_time, d.create_time, (SELECT MAX(created) "
+	"FROM information_schema.triggers WHERE trigger_schema = DATABASE() "
+	"AND trigger_name LIKE 'godwit\\_%')), r.auto_increment, d.auto_increment, "
 	"(SELECT COUNT(*) FROM information_schema.triggers "
 	"WHERE trigger_schema = DATABASE() AND trigger_name LIKE 'godwit\\_%') "
 	"FROM information_schema.tables AS r JOIN information_schema.tables AS d "
@@ -107,7 +109,7 @@ static int check_tables(struct mysql_store *store, const struct mysql_fingerprin
 			const struct mysql_fingerprint *now)
 {
 	if (strcmp(then->created, now->created) != 0)
-		return fail_history(store, "its tables were altered or created anew");
+		return fail_history(store, "its tables or triggers were altered or created anew");
 	for (int i = 0; i < 2; i++) {
 		if (now->next_ids[i] != 0 && now->next_ids[i] < then->next_ids[i])
 			return fail_history(store, "ids of rows are given out a second time: was "

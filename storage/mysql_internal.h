@@ -12,6 +12,7 @@
  *   mysql_changes.c   what one look finds changed, by zone and name
  *   mysql_gaps.c      numbers of changes that were not seen yet
  *   mysql_settle.c    which of them never will be
+ *   mysql_resume.c    following on after an outage; mysql_witness.c by what it is proven
  *   mysql_history.c   noticing what no trigger told: TRUNCATE, restored copies
  *   mysql_trim.c      keeping godwit_changes short
  *   mysql_write.c     zones and RRsets into rows
@@ -25,6 +26,7 @@
 #include "storage/mysql_gaps.h"
 #include "storage/mysql_text.h"
 #include "storage/mysql_url.h"
+#include "storage/mysql_witness.h"
 #include "storage/powerdns.h"
 #include "storage/powerdns_zones.h"
 
@@ -46,7 +48,7 @@ struct mysql_change_mark {
 /* What changes when rows do, whether or not a trigger told. */
 struct mysql_fingerprint {
 	char ids[160];        /* the lowest and highest id of each table */
-	char created[96];     /* when the tables were created, as far as the server says */
+	char created[96];     /* when tables and triggers were, as far as the server says */
 	uint64_t next_ids[2]; /* that records and domains give out next; 0: not said */
 	uint64_t triggers;    /* of ours, as far as this account may see them */
 	int64_t counts[2];    /* rows of records and domains; -1: not counted yet */
@@ -60,6 +62,7 @@ struct mysql_store {
 	MYSQL *db;           /* NULL: not connected */
 	size_t host;         /* the one in use, or the first to try */
 	char place[300];     /* "db1:3306/pdns", for people */
+	char server[600];    /* which server it is, by its own account */
 	bool remote_writers; /* transactions may be open on other servers than this */
 	bool ready;          /* the schema was checked on this connection */
 	bool minds_case;     /* names stored in another case are found by LOWER(name) only */
@@ -68,9 +71,12 @@ struct mysql_store {
 
 	/* Following. */
 	bool loaded;                   /* false: storage_load has to come first */
+	bool unproven;                 /* the connection is new: mysql_resume_check has to */
+	char followed[600];            /* the server, as `server` */
 	bool has_mark;                 /* false: godwit_changes was empty */
 	struct mysql_change_mark mark; /* the newest change seen */
 	struct mysql_gaps gaps;        /* numbers below it that were not */
+	struct mysql_witness witness;  /* of what was taken over last */
 	struct powerdns_zones zones;
 	struct mysql_fingerprint fingerprint;
 	int64_t looked_ms;  /* when changes were last looked for, by clock_now_ms, as those below */
@@ -223,6 +229,14 @@ int mysql_follow_start(struct mysql_store *store);
 /* STORAGE_RELOAD for store->mark not being there any more. */
 int mysql_follow_fail_lost(struct mysql_store *store);
 
+/* Sums up the rows seen from `first` to the mark, within a consistent view; mysql_resume.c. */
+int mysql_witness_read(struct mysql_store *store, uint64_t first, struct mysql_witness *witness);
+/*
+ * STORAGE_OK when the server has the history that was followed and changes can be followed on from
+ * the mark and the gaps, STORAGE_RELOAD when not. Within a consistent view.
+ */
+int mysql_resume_check(struct mysql_store *store);
+
 /* What one look at godwit_changes found; mysql_changes.c. */
 struct mysql_change {
 	int64_t zone;
@@ -232,11 +246,15 @@ struct mysql_changes {
 	struct mysql_change *list;
 	size_t count;
 	size_t capacity;
+	uint64_t lowest; /* of their numbers; 0: there is none */
 };
 void mysql_changes_clear(struct mysql_changes *changes);
 /* Adds one, copying the name. False: out of memory. */
 bool mysql_changes_add(struct mysql_changes *changes, int64_t zone, const char *name, size_t size);
-/* Hands them over, within a consistent view, between the sink's begin and commit. */
+/*
+ * Hands them over as one batch, within a consistent view. When it fails before anything was handed
+ * over, store->loaded is as it was: the same can be tried again. Else it is false.
+ */
 int mysql_changes_deliver(struct mysql_store *store, struct mysql_changes *changes,
 			  const struct storage_sink *sink);
 

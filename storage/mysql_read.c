@@ -141,6 +141,7 @@ static int load_all(struct mysql_store *store, const struct storage_sink *sink)
 	else
 		sink->abort(sink->ctx);
 	store->loaded = status == STORAGE_OK;
+	store->unproven = false;
 	return status;
 }
 

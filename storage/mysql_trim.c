@@ -4,12 +4,16 @@
  * before each of its writes.
  *
  * What no other follower needs any more. A follower that is alive has looked within 30 seconds, or
- * loads everything (mysql_follow.c). So a row may go once it has been visible for longer than that
- * - and not merely written for longer, because a transaction may commit an hour after it wrote. A
- * follower therefore trims only below what it saw complete, without a missing number, at the round
- * before, ROUND_MS ago; and only rows older than KEPT_MINUTES, which leaves something to look at.
- * godwitctl has not followed and goes by age alone, a day. What was newest a minute ago always
- * stays: followers hold on to that, or to a later one.
+ * makes sure that nothing was trimmed meanwhile (mysql_resume.c). So a row may go once it has been
+ * visible for longer than that - and not merely written for longer, because a transaction may
+ * commit an hour after it wrote. A follower therefore trims only below what it saw complete, with
+ * the row before the first missing number, at the round before, ROUND_MS ago; and only rows older
+ * than KEPT_MINUTES, which leaves something to look at. godwitctl has not followed and goes by age
+ * alone, a day.
+ *
+ * So that a follower can go on after an outage, the newest KEPT_ROWS always stay, and so does what
+ * this follower needs itself. Rows go from the lowest on, up to the first that has to stay and
+ * never beyond: where a row is, nothing behind it was trimmed.
  *
  * Rows are deleted in small batches, each a statement of its own, so that nobody waits long.
  * Trimming is a service, not a duty: a failure never breaks following.
@@ -29,6 +33,7 @@
 #define BATCH_ROWS 5000
 #define KEPT_MINUTES 15
 #define KEPT_MINUTES_WRITER (24 * 60)
+#define KEPT_ROWS 1000
 
 static const char doing[] = "trim godwit_changes";
 
@@ -39,24 +44,25 @@ static const char doing[] = "trim godwit_changes";
 static int64_t trim_batch(struct mysql_store *store, uint64_t below, int minutes)
 {
 	struct mysql_result result;
-	uint64_t last = 0;
+	uint64_t end = 0;
 
-	mysql_text_start(&store->statement,
-			 "SELECT MAX(seq) FROM (SELECT seq, at FROM "
-			 "godwit_changes ORDER BY seq LIMIT " BATCH ") AS oldest WHERE ");
-	mysql_text_add_format(&store->statement,
-			      "seq < %" PRIu64 " AND at < NOW(6) - INTERVAL %d MINUTE", below,
-			      minutes);
+	/* The first row that is too young, or the end of the batch. */
+	mysql_text_start(&store->statement, "SELECT COALESCE(MIN(CASE WHEN ");
+	mysql_text_add_format(&store->statement, "at >= NOW(6) - INTERVAL %d MINUTE", minutes);
+	mysql_text_add(&store->statement, " THEN seq END), MAX(seq) + 1) FROM (SELECT seq, at FROM "
+					  "godwit_changes ORDER BY seq LIMIT " BATCH ") AS oldest");
 	if (mysql_store_query(store, false, MYSQL_REPLY_MS, doing, &result) != STORAGE_OK)
 		return 0;
 	if (mysql_result_next(store, &result, doing) == STORAGE_OK && result.row)
-		last = (uint64_t)mysql_result_number(&result, 0, 0);
+		end = (uint64_t)mysql_result_number(&result, 0, 0);
 	mysql_result_close(store, &result);
-	if (last == 0)
+	if (end > below)
+		end = below;
+	if (end == 0)
 		return 0;
 	mysql_text_start(&store->statement, "DELETE FROM godwit_changes WHERE ");
 	mysql_text_add_format(&store->statement,
-			      "seq <= %" PRIu64 " AND at < NOW(6) - INTERVAL %d MINUTE", last,
+			      "seq < %" PRIu64 " AND at < NOW(6) - INTERVAL %d MINUTE", end,
 			      minutes);
 	int status = mysql_store_run(store, MYSQL_REPLY_MS, doing);
 	if (status != STORAGE_OK)
@@ -74,6 +80,16 @@ static void note_refusal(struct mysql_store *store)
 		 "other means");
 }
 
+/* What this follower, and others like it, need no more: rows below that number. */
+static uint64_t find_end(const struct mysql_store *store)
+{
+	uint64_t end = store->mark.seq > KEPT_ROWS ? store->mark.seq - KEPT_ROWS : 0;
+
+	if (store->gaps.count > 0 && store->gaps.list[0].first - 1 < end)
+		end = store->gaps.list[0].first - 1;
+	return store->witness.first < end ? store->witness.first : end;
+}
+
 void mysql_trim_as_follower(struct mysql_store *store, int64_t now_ms)
 {
 	uint64_t below = store->trim_below;
@@ -89,10 +105,9 @@ void mysql_trim_as_follower(struct mysql_store *store, int64_t now_ms)
 	if (deleted < 0)
 		note_refusal(store);
 	store->trim_at_ms = now_ms + (more ? BUSY_ROUND_MS : ROUND_MS);
-	/* For the next round: all below is seen by now, the mark excepted. */
+	/* For the next round: all below is seen by now. */
 	if (!more)
-		store->trim_below =
-			store->gaps.count > 0 ? store->gaps.list[0].first : store->mark.seq;
+		store->trim_below = find_end(store);
 }
 
 void mysql_trim_as_writer(struct mysql_store *store)
@@ -108,5 +123,6 @@ void mysql_trim_as_writer(struct mysql_store *store)
 	if (mysql_result_next(store, &result, doing) == STORAGE_OK && result.row)
 		below = (uint64_t)mysql_result_number(&result, 0, 0);
 	mysql_result_close(store, &result);
-	trim_batch(store, below, KEPT_MINUTES_WRITER);
+	if (below > KEPT_ROWS)
+		trim_batch(store, below - KEPT_ROWS, KEPT_MINUTES_WRITER);
 }

@@ -259,6 +259,7 @@ static void destroy(struct storage *storage)
 	struct sqlite_store *store = sqlite_store_of(storage);
 
 	sqlite_close(store);
+	sqlite_forget(store);
 	free(store->path);
 	free(store);
 }

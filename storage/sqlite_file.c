@@ -150,10 +150,14 @@ void sqlite_close(struct sqlite_store *store)
 	store->db = NULL;
 	store->ready = false;
 	store->reopen = false;
-	store->position = (struct sqlite_position){0};
-	powerdns_zones_clear(&store->zones);
 	free(store->write_apex);
 	store->write_apex = NULL;
+}
+
+void sqlite_forget(struct sqlite_store *store)
+{
+	store->position = (struct sqlite_position){0};
+	powerdns_zones_clear(&store->zones);
 }
 
 /* The path as a "file:" URI with `parameters`, for sqlite3_free; NULL: out of memory. */
@@ -259,13 +263,28 @@ static int open_reader(struct sqlite_store *store)
 	return status;
 }
 
+/*
+ * Whether changes may be followed on from where they stood. The file has to be the same one; that
+ * its content has the same history, the first look finds out by the token of the row seen last:
+ * changes are numbered in the order of their commits here, so who has that row has all before it.
+ */
+static void keep_position(struct sqlite_store *store, const struct sqlite_file *before)
+{
+	if (!is_same_file(before, &store->file) || !store->position.has_row ||
+	    (store->db && store->mode == OPEN_IMMUTABLE))
+		sqlite_forget(store);
+	store->data_version = -1; /* none that SQLite gives: the first look reads changes */
+}
+
 int sqlite_open(struct storage *storage)
 {
 	struct sqlite_store *store = sqlite_store_of(storage);
+	const struct sqlite_file before = store->file;
+	struct sqlite_file now;
 	int status, code;
 
 	sqlite_close(store);
-	if (read_file(store->path, &store->file) < 0) {
+	if (read_file(store->path, &now) < 0) {
 		/* A writer may be about to create it: see sqlite_init. */
 		if (errno == ENOENT && !storage->read_only)
 			return STORAGE_OK;
@@ -277,8 +296,10 @@ int sqlite_open(struct storage *storage)
 		return storage_fail(storage, STORAGE_UNAVAILABLE, "sqlite file %s: %s", store->path,
 				    strerror(errno));
 	}
+	store->file = now;
 	status = storage->read_only ? open_reader(store)
 				    : open_connection(store, OPEN_NORMAL, false, &code);
+	keep_position(store, &before);
 	if (status == STORAGE_OK)
 		sqlite_file_note_wal(store);
 	return status;

@@ -8,7 +8,8 @@
  *
  * A follower has lost track, and says STORAGE_RELOAD, when the row it saw last is not there any
  * more: trimmed away, or another history - a restored copy, a replaced file; and when the schema
- * changed, because changes may have gone unseen while there was no trigger.
+ * changed, because changes may have gone unseen while there was no trigger. The same is asked after
+ * an outage, of the same file opened anew: when nothing speaks against it, following goes on.
  */
 #include "storage/sqlite_internal.h"
 

@@ -132,7 +132,10 @@ void sqlite_read_end(struct sqlite_store *store);
 int sqlite_open(struct storage *storage);
 /* Opens the file, creating it when it is missing. */
 int sqlite_open_or_create(struct sqlite_store *store);
+/* Ends the connection; where changes stand is kept. */
 void sqlite_close(struct sqlite_store *store);
+/* Forgets where changes stand: only loading helps then. */
+void sqlite_forget(struct sqlite_store *store);
 /* STORAGE_OK when the path still leads to what was opened, STORAGE_REPLACED when to another. */
 int sqlite_file_check(struct sqlite_store *store);
 /* Remembers which write-ahead log belongs to the database. */

@@ -236,7 +236,7 @@ static int load_all(struct sqlite_store *store, const struct storage_sink *sink)
 		status = sqlite_read_position(store, &position);
 	if (status != STORAGE_OK)
 		return status;
-	powerdns_zones_clear(&store->zones);
+	sqlite_forget(store);
 	sink->begin(sink->ctx, STORAGE_BATCH_FULL);
 	status = load_zones(store, sink);
 	/* Read without locks, the file must not have changed meanwhile. */

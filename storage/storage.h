@@ -98,7 +98,10 @@ struct storage *storage_create(const char *url, const struct storage_options *op
 /* Closes and frees. NULL is allowed. */
 void storage_destroy(struct storage *storage);
 
-/* Connects, or reconnects after a failure. */
+/*
+ * Connects, or reconnects after a failure. The position in the stream of changes is kept: after it,
+ * storage_follow goes on where it stood if the driver can prove that nothing was missed.
+ */
 int storage_open(struct storage *storage);
 
 /* One line that says what the last failed call met and what to do about it. Never NULL. */
@@ -109,7 +112,9 @@ int storage_load(struct storage *storage, const struct storage_sink *sink);
 
 /*
  * Waits up to `wait_ms` milliseconds for changes and hands over what came as CHANGES batches.
- * STORAGE_OK whether or not there were any.
+ * STORAGE_OK whether or not there were any: the receiver is as the store is, or was a moment ago.
+ * STORAGE_RELOAD when changes since the last call cannot be told for sure. A receiver that did not
+ * take over the last FULL batch must load instead: the driver does not know.
  */
 int storage_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms);
 
