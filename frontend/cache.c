@@ -7,6 +7,7 @@
 #include "frontend/cache.h"
 
 #include "dns/protocol.h"
+#include "frontend/cache_asked.h"
 #include "frontend/cache_reply.h"
 #include "frontend/cache_set.h"
 #include "frontend/coherence.h"
@@ -19,12 +20,15 @@
 #define CACHE_LARGE 4096
 /* What part of the memory large slots have. */
 #define CACHE_LARGE_SHARE 8
+/* And what part the memory of what was asked for lately. */
+#define CACHE_ASKED_SHARE 128
 
 enum { CACHE_KINDS = 2 };
 
 struct cache {
 	struct cache_options options;
 	struct cache_sets kinds[CACHE_KINDS];
+	struct cache_asked asked;
 	uint64_t seed;
 	_Atomic size_t count;
 };
@@ -70,9 +74,11 @@ struct cache *cache_create(const struct cache_options *options)
 	if (!cache)
 		return NULL;
 	size_t large = options->size / CACHE_LARGE_SHARE;
+	size_t asked = options->size / CACHE_ASKED_SHARE;
 	cache->options = *options;
 	if (getrandom(&cache->seed, sizeof(cache->seed), 0) != (ssize_t)sizeof(cache->seed) ||
-	    cache_sets_init(&cache->kinds[0], options->size - large, CACHE_SMALL) != 0 ||
+	    cache_asked_init(&cache->asked, asked) != 0 ||
+	    cache_sets_init(&cache->kinds[0], options->size - large - asked, CACHE_SMALL) != 0 ||
 	    cache_sets_init(&cache->kinds[1], large, CACHE_LARGE) != 0) {
 		cache_destroy(cache);
 		return NULL;
@@ -86,6 +92,7 @@ void cache_destroy(struct cache *cache)
 		return;
 	for (size_t i = 0; i < CACHE_KINDS; i++)
 		cache_sets_clear(&cache->kinds[i]);
+	cache_asked_clear(&cache->asked);
 	free(cache);
 }
 
@@ -320,6 +327,23 @@ static bool cache_make_head(const struct cache *cache, const struct cache_key *k
 	return true;
 }
 
+/*
+ * False for a denial that nobody has asked for lately. What has an entry must be replaced in any
+ * case: the old one could be served stale when a newer answer is known.
+ */
+static bool cache_is_wanted(struct cache *cache, const struct cache_key *key,
+			    const struct cache_reply *reply)
+{
+	if (!reply->denial)
+		return true;
+	for (size_t i = 0; i < CACHE_KINDS; i++) {
+		const struct cache_set *set = cache_sets_find(&cache->kinds[i], key->hash);
+		if (cache_set_find(set, key->hash, 0) < CACHE_WAYS)
+			return true;
+	}
+	return cache_asked_before(&cache->asked, key->hash);
+}
+
 /* Notes that an entry has moved to another kind of slot. */
 static void cache_remove(struct cache *cache, size_t kind, uint64_t tag)
 {
@@ -347,8 +371,11 @@ enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 {
 	struct cache_reply parts;
 	struct cache_head head;
-	if (!cache_reply_read(&parts, query, reply, size) ||
-	    !cache_make_head(cache, key, &parts, origin, now_ms, &head))
+	if (!cache_reply_read(&parts, query, reply, size))
+		return CACHE_NOT_KEPT;
+	if (!cache_is_wanted(cache, key, &parts))
+		return CACHE_PUT_OFF;
+	if (!cache_make_head(cache, key, &parts, origin, now_ms, &head))
 		return CACHE_NOT_KEPT;
 	struct cache_layout at = cache_lay_out(&head);
 	size_t kind = 0;

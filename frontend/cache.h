@@ -17,6 +17,9 @@
  * failure is kept for a second. A reply that is not good any more, but not known to be wrong
  * either, is *stale*: served only when no backend can be had (RFC 8767).
  *
+ * What is kept: positive answers, referrals and failures at once, denials when they are asked for a
+ * second time (cache_asked.h), so that a flood of random names leaves the cache alone.
+ *
  * Eviction: each slot counts its hits up to three; a new reply takes the slot of its set with the
  * least, so a flood of names that are asked for once wears out one slot and leaves hot names alone.
  * Counts go down when all of a set have some, and with every so many replies stored in it.
@@ -72,6 +75,7 @@ struct cache_origin {
 /* What became of a reply that was to be stored. */
 enum cache_fate {
 	CACHE_NOT_KEPT, /* it cannot be, or its slot was being written by another thread */
+	CACHE_PUT_OFF,  /* a denial that was not asked for lately: if it is again */
 	CACHE_KEPT,
 	CACHE_KEPT_FOR_ANOTHER, /* which was evicted */
 };
@@ -100,7 +104,7 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
 
 /*
  * Keeps a reply that dns_reply_matches accepted for `query`, if it can be kept: not what is
- * truncated, meant for one client only, or too long.
+ * truncated, meant for one client only, or too long. What has an entry already is replaced at once.
  */
 enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 			    const struct dns_query *query, const uint8_t *reply, size_t size,

@@ -59,16 +59,26 @@ static uint32_t reply_record_lifetime(const uint8_t *fixed, bool authority)
 }
 
 /*
- * The lifetime of a whole reply whose records gave `lowest`: a negative one needs a SOA record, or
- * it must not be kept; in a referral NS records take its place.
+ * No such name, or no data of the type: no answer, and nothing in the authority section or a SOA
+ * record; in a referral NS records take its place.
+ */
+static bool reply_is_denial(const struct cache_reply *reply, bool has_soa)
+{
+	if (reply_rcode(reply->flags) == DNS_RCODE_NXDOMAIN)
+		return true;
+	return reply_rcode(reply->flags) == DNS_RCODE_NOERROR && reply->counts[0] == 0 &&
+	       (has_soa || reply->counts[1] == 0);
+}
+
+/*
+ * The lifetime of a whole reply whose records gave `lowest`: a denial needs a SOA record, or it
+ * must not be kept.
  */
 static uint32_t reply_lifetime(const struct cache_reply *reply, uint32_t lowest, bool has_soa)
 {
-	bool negative = reply_rcode(reply->flags) == DNS_RCODE_NXDOMAIN ||
-			(reply->counts[0] == 0 && reply->counts[1] == 0);
 	if (cache_reply_is_failure(reply->flags))
 		return CACHE_REPLY_FAILURE_S;
-	if (negative && !has_soa)
+	if (reply->denial && !has_soa)
 		return 0;
 	return lowest < CACHE_REPLY_LIFETIME_MAX_S ? lowest : CACHE_REPLY_LIFETIME_MAX_S;
 }
@@ -106,6 +116,7 @@ static bool reply_read_records(struct cache_reply *out, const uint8_t *reply, si
 	}
 	out->records = reply + start;
 	out->records_size = (uint16_t)(offset - start);
+	out->denial = reply_is_denial(out, has_soa);
 	out->lifetime_s = reply_lifetime(out, lowest, has_soa);
 	return true;
 }

@@ -27,6 +27,7 @@ struct cache_reply {
 	uint16_t flags;
 	uint16_t counts[3];  /* answer, authority, additional without OPT */
 	uint32_t lifetime_s; /* by its TTLs; 0: not to be kept by them */
+	bool denial;         /* NXDOMAIN or no data of the type (RFC 2308 section 2) */
 	uint16_t records_size;
 	uint16_t ttl_count;
 	const uint8_t *records;                 /* in the reply it was read from */

@@ -74,6 +74,8 @@ const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
 		"Replies of backends stored in the cache.", METRIC_COUNTER },
 	[FRONTEND_CACHE_EVICTIONS] = { "godwit_frontend_cache_evictions_total", NULL,
 		"Replies that left the cache to make room for others.", METRIC_COUNTER },
+	[FRONTEND_CACHE_PUT_OFF] = { "godwit_frontend_cache_put_off_total", NULL,
+		"Denials not stored because nobody had asked for the same lately.", METRIC_COUNTER },
 	[FRONTEND_CACHE_REFRESHES] = { "godwit_frontend_cache_refreshes_total", NULL,
 		"Cached answers asked for anew before they expired.", METRIC_COUNTER },
 	[FRONTEND_STREAM_MESSAGES] = { "godwit_frontend_stream_messages_total", NULL,

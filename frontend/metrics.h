@@ -41,6 +41,7 @@ enum frontend_metric {
 	FRONTEND_CACHE_STALE,     /* served because no backend answered */
 	FRONTEND_CACHE_FILLS,     /* replies stored */
 	FRONTEND_CACHE_EVICTIONS, /* of the fills: another reply had to leave */
+	FRONTEND_CACHE_PUT_OFF,   /* denials not stored: asked for the first time */
 	FRONTEND_CACHE_REFRESHES, /* asked for anew before they expired */
 	FRONTEND_STREAM_MESSAGES,
 	FRONTEND_STREAM_QUESTIONS,

@@ -239,10 +239,12 @@ static void serve_keep(struct serve *serve, const struct query *query, const uin
 		return;
 	enum cache_fate fate =
 		cache_store(serve->cache, &key, &query->dns, reply, size, origin, clock_now_ms());
-	if (fate != CACHE_NOT_KEPT)
+	if (fate == CACHE_KEPT || fate == CACHE_KEPT_FOR_ANOTHER)
 		metrics_add(serve->shard, FRONTEND_CACHE_FILLS, 1);
 	if (fate == CACHE_KEPT_FOR_ANOTHER)
 		metrics_add(serve->shard, FRONTEND_CACHE_EVICTIONS, 1);
+	if (fate == CACHE_PUT_OFF)
+		metrics_add(serve->shard, FRONTEND_CACHE_PUT_OFF, 1);
 }
 
 /* The client hears that it did not work, and why. */

@@ -309,6 +309,8 @@ static void test_negative_answers_live_by_their_soa(void)
 		struct dns_writer writer = begin_reply(&f);
 		put_soa(&writer, cases[i].ttl, cases[i].minimum);
 		end_reply(&f, &writer, DNS_FLAG_AA, cases[i].rcode);
+		CU_ASSERT_EQUAL(store(&f), CACHE_PUT_OFF);
+		CU_ASSERT_EQUAL(look_up(&f), CACHE_MISS);
 		CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
 		f.now_ms += cases[i].lives_ms - 1;
 		CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
@@ -320,7 +322,98 @@ static void test_negative_answers_live_by_their_soa(void)
 	ask(&f, "no.example.", DNS_TYPE_A, 0);
 	struct dns_writer writer = begin_reply(&f);
 	end_reply(&f, &writer, DNS_FLAG_AA, DNS_RCODE_NXDOMAIN);
+	CU_ASSERT_EQUAL(store(&f), CACHE_PUT_OFF);
 	CU_ASSERT_EQUAL(store(&f), CACHE_NOT_KEPT);
+	CU_ASSERT_EQUAL(cache_count(f.cache), sizeof(cases) / sizeof(cases[0]));
+	teardown(&f);
+}
+
+/* --- denials, at their second asking ---------------------------------------------------------- */
+
+static void deny(struct fixture *f, int rcode)
+{
+	struct dns_writer writer = begin_reply(f);
+	put_soa(&writer, 300, 60);
+	end_reply(f, &writer, DNS_FLAG_AA, rcode);
+}
+
+static void test_only_denials_are_put_off(void)
+{
+	uint8_t cut[DNS_NAME_MAX];
+	struct fixture f;
+	setup(&f, 1 << 20);
+	ask(&f, "nothing.example.", DNS_TYPE_A, 0);
+	deny(&f, DNS_RCODE_NOERROR);
+	CU_ASSERT_EQUAL(store_coherent(&f, 1), CACHE_PUT_OFF);
+	CU_ASSERT_EQUAL(store_coherent(&f, 1), CACHE_KEPT);
+	/* Another type, another spelling, the DO bit: each question is one of its own, or not. */
+	ask(&f, "nothing.example.", DNS_TYPE_AAAA, 0);
+	deny(&f, DNS_RCODE_NOERROR);
+	CU_ASSERT_EQUAL(store(&f), CACHE_PUT_OFF);
+	ask(&f, "NOTHING.example.", DNS_TYPE_AAAA, ASK_EDNS);
+	deny(&f, DNS_RCODE_NOERROR);
+	CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
+	/* A referral has no answers either. */
+	ask(&f, "www.cut.example.", DNS_TYPE_A, 0);
+	struct dns_writer writer = begin_reply(&f);
+	dns_name_from_text("cut.example.", 12, NULL, cut);
+	CU_ASSERT_EQUAL(dns_writer_put_record(&writer, DNS_SECTION_AUTHORITY, cut, DNS_TYPE_NS, 300,
+					      cut, (uint16_t)dns_name_size(cut)),
+			0);
+	end_reply(&f, &writer, 0, DNS_RCODE_NOERROR);
+	CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
+	teardown(&f);
+}
+
+static void test_a_denial_replaces_what_is_there_at_once(void)
+{
+	const uint64_t fact = 42;
+	struct fixture f;
+	setup(&f, 1 << 20);
+	ask(&f, "www.example.", DNS_TYPE_A, 0);
+	answer_a(&f, 10, 1);
+	store(&f);
+	f.now_ms += 10000;
+	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_STALE);
+	deny(&f, DNS_RCODE_NXDOMAIN);
+	CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+	CU_ASSERT_EQUAL(dns_reply_rcode(f.out, f.out_size), DNS_RCODE_NXDOMAIN);
+	/* And it needs no second asking when it has changed itself. */
+	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_KEPT);
+	coherence_change(f.coherence, &fact, 1);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_OUTDATED);
+	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_KEPT);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+	teardown(&f);
+}
+
+static enum cache_fate deny_number(struct fixture *f, const char *prefix, unsigned int number)
+{
+	char name[64];
+	snprintf(name, sizeof(name), "%s%u.example.", prefix, number);
+	ask(f, name, DNS_TYPE_A, 0);
+	deny(f, DNS_RCODE_NXDOMAIN);
+	return store(f);
+}
+
+static void test_a_flood_of_denials_leaves_the_cache_alone(void)
+{
+	enum { FLOOD = 100000, APART = 1000, REAL = 50 };
+	unsigned int kept = 0;
+	unsigned int known = 0;
+	struct fixture f;
+	setup(&f, 1 << 20); /* remembers 4096 questions */
+	for (unsigned int i = 0; i < FLOOD; i++) {
+		kept += deny_number(&f, "random", i) != CACHE_PUT_OFF;
+		/* Somebody asks for a few names again and again, far apart. */
+		if (i % (APART / REAL) == 0)
+			known += deny_number(&f, "real", i / (APART / REAL) % REAL) == CACHE_KEPT;
+	}
+	/* Tags that two questions share: far less than one in a thousand. */
+	CU_ASSERT(kept < FLOOD / 1000);
+	CU_ASSERT(known >= (FLOOD / APART - 2) * REAL);
+	CU_ASSERT(cache_count(f.cache) >= REAL && cache_count(f.cache) <= REAL + kept);
 	teardown(&f);
 }
 
@@ -610,6 +703,7 @@ static void test_show_by_facts(void)
 	put_soa(&writer, 300, 60);
 	put_soa(&writer, 300, 61);
 	end_reply(&f, &writer, DNS_FLAG_AA, DNS_RCODE_NXDOMAIN);
+	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_PUT_OFF);
 	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_KEPT);
 	const char *text = show(&f, ".");
 	ASSERT_STARTS(text, "1 answer for .\nTYPE65280  NXDOMAIN  2 records  ");
@@ -758,6 +852,11 @@ int main(void)
 		 test_large_replies_have_slots_of_their_own},
 		{"TTLs are counted down", test_ttls_are_counted_down},
 		{"negative answers live by their SOA", test_negative_answers_live_by_their_soa},
+		{"only denials are put off", test_only_denials_are_put_off},
+		{"a denial replaces what is there at once",
+		 test_a_denial_replaces_what_is_there_at_once},
+		{"a flood of denials leaves the cache alone",
+		 test_a_flood_of_denials_leaves_the_cache_alone},
 		{"failures live a second and are never stale",
 		 test_failures_live_a_second_and_are_never_stale},
 		{"what must not be kept", test_what_must_not_be_kept},
