@@ -5,12 +5,14 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/cache.h"
+#include "frontend/clients.h"
 #include "frontend/coherence.h"
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
 #include "frontend/plan.h"
 #include "frontend/sources.h"
 #include "frontend/status.h"
+#include "frontend/tls.h"
 #include "frontend/watcher.h"
 #include "frontend/worker.h"
 
@@ -23,6 +25,8 @@
 struct frontend {
 	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
 	struct metrics *metrics;
+	struct tls *tls; /* NULL, and the next one: nothing encrypted is listened for */
+	struct clients *clients;
 	struct coherence *coherence; /* NULL, and the next one: no cache */
 	struct sources *sources;
 	struct plan *plan;
@@ -78,30 +82,71 @@ static int frontend_create_cache(struct frontend *frontend, char *error, size_t 
 	return -1;
 }
 
+static bool frontend_is_secure(const struct frontend_config *config)
+{
+	unsigned int protocols = 0;
+	for (size_t i = 0; i < config->listen_count; i++)
+		protocols |= config->listen[i].protocols;
+	return (protocols & FRONTEND_PROTOCOLS_SECURE) != 0;
+}
+
+/* Makes what encrypted listeners share, if there are any. */
+static int frontend_create_tls(struct frontend *frontend, char *error, size_t error_size)
+{
+	const struct frontend_config *config = frontend->config;
+	if (!frontend_is_secure(config))
+		return 0;
+	snprintf(error, error_size, "out of memory");
+	frontend->clients = clients_create(config->limits.client_connections);
+	if (!frontend->clients)
+		return -1;
+	frontend->tls = tls_create(&config->tls, error, error_size);
+	if (!frontend->tls)
+		return -1;
+	metrics_add_collector(frontend->metrics, tls_collect, frontend->tls);
+	return 0;
+}
+
+/* Adds a worker; `secure` as in worker.h. */
+static int frontend_create_worker(struct frontend *frontend, unsigned int index, bool secure,
+				  char *error, size_t error_size)
+{
+	struct status *status = &frontend->status;
+	const struct worker_options options = {
+		.index = index,
+		.secure = secure,
+		.config = frontend->config,
+		.metrics = frontend->metrics,
+		.cache = status->cache,
+		.coherence = frontend->coherence,
+		.sources = frontend->sources,
+		.tcp_open = &status->tcp_open,
+		.tls_open = &status->tls_open,
+		.tls = frontend->tls,
+		.clients = frontend->clients,
+	};
+	status->workers[status->worker_count] = worker_create(&options, error, error_size);
+	if (!status->workers[status->worker_count])
+		return -1;
+	status->worker_count++;
+	return 0;
+}
+
 static int frontend_create_workers(struct frontend *frontend, char *error, size_t error_size)
 {
 	struct status *status = &frontend->status;
 	unsigned int count = frontend->config->workers;
-	status->workers = calloc(count, sizeof(status->workers[0]));
+	status->workers = calloc(2 * (size_t)count, sizeof(status->workers[0]));
 	if (!status->workers) {
 		snprintf(error, error_size, "out of memory");
 		return -1;
 	}
-	for (unsigned int i = 0; i < count; i++) {
-		const struct worker_options options = {
-			.index = i,
-			.config = frontend->config,
-			.metrics = frontend->metrics,
-			.cache = status->cache,
-			.coherence = frontend->coherence,
-			.sources = frontend->sources,
-			.tcp_open = &status->tcp_open,
-		};
-		status->workers[i] = worker_create(&options, error, error_size);
-		if (!status->workers[i])
+	for (unsigned int i = 0; i < count; i++)
+		if (frontend_create_worker(frontend, i, false, error, error_size) != 0)
 			return -1;
-		status->worker_count++;
-	}
+	for (unsigned int i = 0; frontend->tls && i < count; i++)
+		if (frontend_create_worker(frontend, count + i, true, error, error_size) != 0)
+			return -1;
 	return 0;
 }
 
@@ -126,9 +171,12 @@ static void frontend_log_start(const struct frontend_config *config)
 		unsigned int protocols = config->listen[i].protocols;
 		address_format((const struct sockaddr *)&config->listen[i].address.addr, text,
 			       sizeof(text));
-		log_info("listening", "address=%s udp=%d tcp=%d", text,
+		log_info("listening", "address=%s udp=%d tcp=%d tls=%d https=%d quic=%d", text,
 			 (protocols & FRONTEND_PROTOCOL_UDP) != 0,
-			 (protocols & FRONTEND_PROTOCOL_TCP) != 0);
+			 (protocols & FRONTEND_PROTOCOL_TCP) != 0,
+			 (protocols & FRONTEND_PROTOCOL_TLS) != 0,
+			 (protocols & FRONTEND_PROTOCOL_HTTPS) != 0,
+			 (protocols & FRONTEND_PROTOCOL_QUIC) != 0);
 	}
 	log_info("started", "version=%s workers=%u routes=%zu cache_mb=%u admin=%s", GODWIT_VERSION,
 		 config->workers, config->route_count, config->cache_size_mb, config->admin);
@@ -146,6 +194,7 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
 	if (listen_check_free(config, error, error_size) != 0 ||
 	    frontend_create_cache(frontend, error, error_size) != 0 ||
+	    frontend_create_tls(frontend, error, error_size) != 0 ||
 	    frontend_create_workers(frontend, error, error_size) != 0)
 		goto failed;
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
@@ -226,6 +275,8 @@ void frontend_destroy(struct frontend *frontend)
 	watcher_destroy(frontend->status.watcher);
 	plan_destroy(frontend->plan);
 	cache_destroy(frontend->status.cache);
+	tls_destroy(frontend->tls);
+	clients_destroy(frontend->clients);
 	sources_destroy(frontend->sources);
 	coherence_destroy(frontend->coherence);
 	metrics_destroy(frontend->metrics);

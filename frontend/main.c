@@ -83,12 +83,14 @@ static void main_wait_stopped(const struct frontend *frontend)
 static void main_raise_descriptor_limit(const struct frontend_config *config)
 {
 	rlim_t wanted = config->limits.tcp_connections + 256 + 64 * (rlim_t)config->workers;
+	if (config->tls.count > 0)
+		wanted += config->limits.tls_connections + 64 * (rlim_t)config->workers;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
 		return;
 	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
 	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
-		log_warning("fewer file descriptors than limits.tcp_connections may need",
+		log_warning("fewer file descriptors than limits may need",
 			    "wanted=%llu allowed=%llu", (unsigned long long)wanted,
 			    (unsigned long long)limit.rlim_cur);
 }

@@ -18,13 +18,21 @@
 		"godwit_frontend_drops_total", "reason=\"" reason "\"",                            \
 			"Messages that got no reply.", METRIC_COUNTER                              \
 	}
-#define TCP(event)                                                                                 \
+#define CONNECTION(protocol, what)                                                                 \
 	{                                                                                          \
-		"godwit_frontend_tcp_connections_total", "event=\"" event "\"",                    \
-			"TCP connections opened, and those the server closed or refused, by "      \
-			"cause.",                                                                  \
+		"godwit_frontend_" protocol "_connections_total", "event=\"" what "\"",            \
+			"Connections opened, and those the server closed or refused, by cause.",   \
 			METRIC_COUNTER                                                             \
 	}
+#define CONNECTIONS(base, protocol)                                                                \
+	[base + CONNECTION_ACCEPTED] = CONNECTION(protocol, "accepted"),                           \
+		[base + CONNECTION_REFUSED] = CONNECTION(protocol, "refused"),                     \
+		[base + CONNECTION_EVICTED] = CONNECTION(protocol, "evicted"),                     \
+		[base + CONNECTION_IDLE] = CONNECTION(protocol, "idle"),                           \
+		[base + CONNECTION_ERROR] = CONNECTION(protocol, "error"),                         \
+		[base + CONNECTION_CROWDED] = CONNECTION(protocol, "crowded"),                     \
+		[base + CONNECTION_HANDSHAKE_FAILED] = CONNECTION(protocol, "handshake_failed"),   \
+		[base + CONNECTION_HANDSHAKE_SLOW] = CONNECTION(protocol, "handshake_slow")
 #define FAILED(cause)                                                                              \
 	{                                                                                          \
 		"godwit_frontend_unanswered_total", "cause=\"" cause "\"",                         \
@@ -36,6 +44,9 @@
 const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
 	[FRONTEND_QUERIES_UDP] = QUERIES("udp"),
 	[FRONTEND_QUERIES_TCP] = QUERIES("tcp"),
+	[FRONTEND_QUERIES_TLS] = QUERIES("tls"),
+	[FRONTEND_QUERIES_HTTPS] = QUERIES("https"),
+	[FRONTEND_QUERIES_QUIC] = QUERIES("quic"),
 	[FRONTEND_REPLIES_NOERROR] = REPLIES("NOERROR"),
 	[FRONTEND_REPLIES_FORMERR] = REPLIES("FORMERR"),
 	[FRONTEND_REPLIES_SERVFAIL] = REPLIES("SERVFAIL"),
@@ -51,11 +62,12 @@ const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
 	[FRONTEND_DROPS_SHUTDOWN] = DROPS("shutdown"),
 	[FRONTEND_TRUNCATED] = { "godwit_frontend_truncated_total", NULL,
 		"UDP replies that did not fit and were sent with TC set.", METRIC_COUNTER },
-	[FRONTEND_TCP_ACCEPTED] = TCP("accepted"),
-	[FRONTEND_TCP_REFUSED] = TCP("refused"),
-	[FRONTEND_TCP_EVICTED] = TCP("evicted"),
-	[FRONTEND_TCP_IDLE] = TCP("idle"),
-	[FRONTEND_TCP_ERROR] = TCP("error"),
+	CONNECTIONS(FRONTEND_CONNECTIONS_TCP, "tcp"),
+	CONNECTIONS(FRONTEND_CONNECTIONS_TLS, "tls"),
+	CONNECTIONS(FRONTEND_CONNECTIONS_HTTPS, "https"),
+	CONNECTIONS(FRONTEND_CONNECTIONS_QUIC, "quic"),
+	[FRONTEND_TLS_RESUMED] = { "godwit_frontend_tls_resumed_total", NULL,
+		"TLS handshakes that resumed an earlier session.", METRIC_COUNTER },
 	[FRONTEND_RETRIES] = { "godwit_frontend_retries_total", NULL,
 		"Queries asked a second time after a backend failed.", METRIC_COUNTER },
 	[FRONTEND_OVERLOADS] = FAILED("overload"),

@@ -8,9 +8,25 @@
 
 #include "common/metrics.h"
 
+/* What can become of a connection. The last three only with encryption. */
+enum connection_event {
+	CONNECTION_ACCEPTED,
+	CONNECTION_REFUSED, /* the limit was reached and no idle connection could make room */
+	CONNECTION_EVICTED, /* idle, closed to make room for a new one */
+	CONNECTION_IDLE,    /* closed after the idle timeout */
+	CONNECTION_ERROR,   /* closed for a broken protocol, a reset or a reader too slow */
+	CONNECTION_CROWDED, /* refused: its client has too many */
+	CONNECTION_HANDSHAKE_FAILED,
+	CONNECTION_HANDSHAKE_SLOW, /* closed: not done in time */
+	CONNECTION_EVENTS,
+};
+
 enum frontend_metric {
 	FRONTEND_QUERIES_UDP,
 	FRONTEND_QUERIES_TCP,
+	FRONTEND_QUERIES_TLS,
+	FRONTEND_QUERIES_HTTPS,
+	FRONTEND_QUERIES_QUIC,
 	/* Replies by response code; metrics_of_rcode finds the right one. */
 	FRONTEND_REPLIES_NOERROR,
 	FRONTEND_REPLIES_FORMERR,
@@ -26,11 +42,12 @@ enum frontend_metric {
 	FRONTEND_DROPS_CLIENT_GONE, /* the connection closed before the reply */
 	FRONTEND_DROPS_SHUTDOWN,    /* unanswered when the deadline of the shutdown passed */
 	FRONTEND_TRUNCATED,
-	FRONTEND_TCP_ACCEPTED,
-	FRONTEND_TCP_REFUSED, /* the limit was reached and no idle connection could make room */
-	FRONTEND_TCP_EVICTED, /* idle, closed to make room for a new one */
-	FRONTEND_TCP_IDLE,    /* closed after the idle timeout */
-	FRONTEND_TCP_ERROR,   /* closed for a broken framing, a reset or a reader too slow */
+	/* Connections, by protocol and enum connection_event. */
+	FRONTEND_CONNECTIONS_TCP,
+	FRONTEND_CONNECTIONS_TLS = FRONTEND_CONNECTIONS_TCP + CONNECTION_EVENTS,
+	FRONTEND_CONNECTIONS_HTTPS = FRONTEND_CONNECTIONS_TLS + CONNECTION_EVENTS,
+	FRONTEND_CONNECTIONS_QUIC = FRONTEND_CONNECTIONS_HTTPS + CONNECTION_EVENTS,
+	FRONTEND_TLS_RESUMED = FRONTEND_CONNECTIONS_QUIC + CONNECTION_EVENTS, /* handshakes */
 	FRONTEND_RETRIES,
 	FRONTEND_OVERLOADS,   /* SERVFAIL because a route's line was full */
 	FRONTEND_UNREACHABLE, /* SERVFAIL because no backend could answer */

@@ -31,13 +31,12 @@
 #define QUERY_INLINE_SIZE 512
 
 struct query;
-struct tcp_connection;
-struct tcp_server;
+struct connection;
+struct connection_server;
 struct udp_socket;
 
 /*
- * How a query came and how its reply goes back. One constant object per protocol: UDP and TCP
- * now; TLS and HTTPS go beside them.
+ * How a query came and how its reply goes back. One constant object per protocol.
  */
 struct transport {
 	const char *name;     /* "udp" */
@@ -63,11 +62,13 @@ struct udp_path {
 	} local;
 };
 
-/* A TCP query's connection and its place in that connection's list. */
-struct tcp_path {
-	struct tcp_server *server;
-	struct tcp_connection *connection; /* NULL once the client has gone */
+/* A query's connection, its place in that connection's list, and what the protocol needs to know. */
+struct stream_path {
+	struct connection_server *server;
+	struct connection *connection; /* NULL once the client has gone */
 	LIST_ENTRY(query) link;
+	int32_t stream; /* HTTP/2's */
+	uint8_t form;   /* of the reply: the protocol's own enum */
 };
 
 struct query {
@@ -76,7 +77,7 @@ struct query {
 	const struct transport *transport; /* NULL: nobody waits, the cache wants it refreshed */
 	union {
 		struct udp_path udp;
-		struct tcp_path tcp;
+		struct stream_path stream;
 		struct query *next_free;
 	} path;
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */

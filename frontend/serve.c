@@ -149,6 +149,8 @@ enum serve_outcome serve_take(struct serve *serve, const struct transport *trans
 	if (serve_replies_at_once(serve)) {
 		reply->size = serve_answer(serve, transport, &dns, verdict, now_ns, reply->octets);
 		if (reply->size > 0) {
+			if (!transport->datagram)
+				reply->dns = dns;
 			serve->replied++;
 			return SERVE_REPLIED;
 		}

@@ -63,6 +63,7 @@ struct serve_reply {
 	uint8_t *octets; /* SERVE_REPLY_MAX; given by the caller */
 	size_t size;
 	struct query *query;
+	struct dns_query dns; /* SERVE_REPLIED, but for datagrams: what was asked, in the message */
 };
 
 /*

@@ -190,6 +190,8 @@ void status_collect(void *ctx, struct evbuffer *out)
 			    "Queries received and not answered yet.", (double)in_flight);
 	metrics_print_gauge(out, "godwit_frontend_tcp_connections", "TCP connections open.",
 			    (double)atomic_load(&status->tcp_open));
+	metrics_print_gauge(out, "godwit_frontend_tls_connections", "Encrypted connections open.",
+			    (double)atomic_load(&status->tls_open));
 	if (status->cache)
 		status_print_cache(out, status->cache);
 	if (status->watcher)

@@ -20,6 +20,7 @@ struct status {
 	struct cache *cache;     /* NULL: none */
 	struct watcher *watcher; /* the same */
 	_Atomic unsigned tcp_open;
+	_Atomic unsigned tls_open; /* connections of all encrypted protocols */
 	_Atomic bool stopping;
 };
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "frontend/connection.h"
 #include "frontend/listen.h"
 #include "frontend/serve.h"
 #include "frontend/tcp.h"
@@ -15,7 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+/* What the kernel thinks of a secure worker, as nice(2) counts. */
+#define WORKER_SECURE_NICE 5
 
 /* How often a stopping worker looks whether it is done. */
 #define WORKER_DRAIN_MS 10
@@ -29,7 +34,8 @@ struct worker {
 	struct serve serve;
 	struct upstream *upstream;
 	struct udp_server *udp;
-	struct tcp_server *tcp;
+	struct connection_server *tcp;
+	struct connection_server *tls;
 	pthread_t thread;
 	bool started;
 	_Atomic bool ended;
@@ -69,7 +75,8 @@ static void worker_take_plan(struct worker *worker)
 
 static bool worker_is_drained(const struct worker *worker)
 {
-	return serve_in_flight(&worker->serve) == 0 && tcp_is_empty(worker->tcp);
+	return serve_in_flight(&worker->serve) == 0 && connection_server_is_empty(worker->tcp) &&
+	       (!worker->tls || connection_server_is_empty(worker->tls));
 }
 
 static void worker_on_drain(evutil_socket_t fd, short what, void *ctx)
@@ -86,7 +93,9 @@ static void worker_begin_stop(struct worker *worker)
 	const struct timeval interval = {.tv_usec = WORKER_DRAIN_MS * 1000};
 	worker->stop_ms = clock_now_ms() + WORKER_STOP_MS;
 	udp_stop_reading(worker->udp);
-	tcp_stop(worker->tcp);
+	connection_server_stop(worker->tcp);
+	if (worker->tls)
+		connection_server_stop(worker->tls);
 	if (worker_is_drained(worker) || event_add(worker->drain, &interval) != 0)
 		event_base_loopbreak(worker->base);
 }
@@ -118,6 +127,8 @@ static void worker_on_flush(void *ctx)
 static void *worker_run(void *ctx)
 {
 	struct worker *worker = ctx;
+	if (worker->options.secure)
+		setpriority(PRIO_PROCESS, 0, WORKER_SECURE_NICE); /* of this thread alone */
 	if (event_base_dispatch(worker->base) != 0)
 		log_error("event loop failed", "worker=%u", worker->options.index);
 	atomic_store(&worker->ended, true);
@@ -126,23 +137,78 @@ static void *worker_run(void *ctx)
 
 /* --- life and death --------------------------------------------------------------------------- */
 
+static int worker_listen_udp(struct worker *worker, const struct address *address, char *error,
+			     size_t error_size)
+{
+	int fd = listen_open_udp(address, error, error_size);
+	return fd < 0 ? -1 : udp_add_socket(worker->udp, fd);
+}
+
+static int worker_listen_stream(struct connection_server *server, const struct address *address,
+				char *error, size_t error_size)
+{
+	int fd = listen_open_tcp(address, error, error_size);
+	return fd < 0 ? -1 : connection_server_listen(server, fd);
+}
+
 static int worker_open_sockets(struct worker *worker, char *error, size_t error_size)
 {
 	const struct frontend_config *config = worker->options.config;
 	for (size_t i = 0; i < config->listen_count; i++) {
-		const struct frontend_listen *listen = &config->listen[i];
-		if (listen->protocols & FRONTEND_PROTOCOL_UDP) {
-			int fd = listen_open_udp(&listen->address, error, error_size);
-			if (fd < 0 || udp_add_socket(worker->udp, fd) != 0)
-				return -1;
-		}
-		if (listen->protocols & FRONTEND_PROTOCOL_TCP) {
-			int fd = listen_open_tcp(&listen->address, error, error_size);
-			if (fd < 0 || tcp_add_listener(worker->tcp, fd) != 0)
-				return -1;
-		}
+		const struct address *address = &config->listen[i].address;
+		unsigned int protocols = config->listen[i].protocols;
+		if (worker->options.secure)
+			protocols &= FRONTEND_PROTOCOLS_SECURE;
+		else
+			protocols &= ~(unsigned int)FRONTEND_PROTOCOLS_SECURE;
+		if ((protocols & FRONTEND_PROTOCOL_UDP) &&
+		    worker_listen_udp(worker, address, error, error_size) != 0)
+			return -1;
+		if ((protocols & FRONTEND_PROTOCOL_TCP) &&
+		    worker_listen_stream(worker->tcp, address, error, error_size) != 0)
+			return -1;
+		if ((protocols & FRONTEND_PROTOCOL_TLS) &&
+		    worker_listen_stream(worker->tls, address, error, error_size) != 0)
+			return -1;
 	}
 	return 0;
+}
+
+static struct connection_server *worker_create_tcp(struct worker *worker)
+{
+	const struct frontend_limits *limits = &worker->options.config->limits;
+	const struct connection_options options = {
+		.base = worker->base,
+		.serve = &worker->serve,
+		.protocol = &tcp_protocol,
+		.events = FRONTEND_CONNECTIONS_TCP,
+		.open = worker->options.tcp_open,
+		.limit = limits->tcp_connections,
+		.idle_s = limits->tcp_idle_s,
+	};
+	return connection_server_create(&options);
+}
+
+/* For one of the protocols inside TLS. */
+static struct connection_server *worker_create_tls(struct worker *worker,
+						   const struct connection_protocol *protocol,
+						   enum tls_purpose purpose, unsigned int events)
+{
+	const struct frontend_limits *limits = &worker->options.config->limits;
+	const struct connection_options options = {
+		.base = worker->base,
+		.serve = &worker->serve,
+		.protocol = protocol,
+		.events = events,
+		.open = worker->options.tls_open,
+		.limit = limits->tls_connections,
+		.idle_s = limits->tls_idle_s,
+		.tls = worker->options.tls,
+		.purpose = purpose,
+		.handshake_s = limits->tls_handshake_s,
+		.clients = worker->options.clients,
+	};
+	return connection_server_create(&options);
 }
 
 static int worker_open_requests(struct worker *worker)
@@ -188,8 +254,11 @@ static int worker_open_parts(struct worker *worker)
 					    worker->upstream, options->cache) != 0)
 		return -1;
 	worker->udp = udp_create(worker->base, &worker->serve);
-	worker->tcp = tcp_create(worker->base, &worker->serve, options->tcp_open);
-	if (!worker->udp || !worker->tcp)
+	worker->tcp = worker_create_tcp(worker);
+	if (options->secure)
+		worker->tls = worker_create_tls(worker, &tcp_tls_protocol, TLS_PURPOSE_DNS,
+						FRONTEND_CONNECTIONS_TLS);
+	if (!worker->udp || !worker->tcp || (options->secure && !worker->tls))
 		return -1;
 	return worker_open_requests(worker);
 }
@@ -222,7 +291,8 @@ int worker_start(struct worker *worker, const struct plan *plan)
 	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)
 		return -1;
 	worker->started = true;
-	snprintf(name, sizeof(name), "worker-%u", worker->options.index);
+	snprintf(name, sizeof(name), "%s-%u", worker->options.secure ? "secure" : "worker",
+		 worker->options.index);
 	pthread_setname_np(worker->thread, name);
 	return 0;
 }
@@ -237,7 +307,8 @@ void worker_destroy(struct worker *worker)
 	if (unanswered > 0)
 		metrics_add(worker->shard, FRONTEND_DROPS_SHUTDOWN, unanswered);
 	upstream_destroy(worker->upstream);
-	tcp_destroy(worker->tcp);
+	connection_server_destroy(worker->tcp);
+	connection_server_destroy(worker->tls);
 	udp_destroy(worker->udp);
 	serve_clear(&worker->serve);
 	if (worker->wake)

@@ -1,6 +1,9 @@
 /*
  * A worker: one thread with its own event loop, sockets, query pool and backend connections.
  *
+ * Encrypted connections have workers of their own, as many, which are less urgent to the kernel: a
+ * flood of handshakes takes no time from plain queries.
+ *
  * Workers share nothing on a query's way but the configuration, the plan, and the count of TCP
  * connections. The kernel spreads clients over them (SO_REUSEPORT).
  *
@@ -31,7 +34,11 @@ struct worker_options {
 	struct cache *cache;                  /* of all workers; borrowed; NULL: none */
 	struct coherence *coherence;          /* borrowed; NULL: no cache */
 	struct sources *sources;              /* the same */
+	bool secure;                          /* serves TLS, HTTPS and QUIC; else UDP and TCP */
 	_Atomic unsigned *tcp_open;           /* TCP connections of all workers; borrowed */
+	_Atomic unsigned *tls_open;           /* encrypted ones */
+	struct tls *tls;                      /* borrowed; NULL unless `secure` */
+	struct clients *clients;              /* the same */
 };
 
 /* Makes a worker and opens its sockets. NULL with one line in `error` when that fails. */

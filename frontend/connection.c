@@ -1,0 +1,575 @@
+/* Stream connections, on libevent's bufferevents. */
+#include "frontend/connection.h"
+
+#include "common/address.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONNECTION_ACCEPT_PAUSE_MS 100
+
+/* A handshake older than this has to make room for others before idle connections do. */
+#define CONNECTION_HANDSHAKE_FAIR_MS 1000
+
+TAILQ_HEAD(connection_list, connection);
+
+struct connection_listener {
+	LIST_ENTRY(connection_listener) link;
+	struct connection_server *server;
+	struct evconnlistener *listener;
+	struct event *resume; /* accepts again after a pause */
+};
+
+struct connection_server {
+	struct connection_options options;
+	int64_t idle_ms;
+	int64_t handshake_ms;
+	bool stopping;
+	LIST_HEAD(, connection_listener) listeners;
+	struct connection_list handshaking; /* not open yet */
+	struct connection_list connections; /* open */
+	struct event *timer;
+	int64_t timer_ms; /* when it is due; INT64_MAX: it is not set */
+};
+
+/* --- closing ---------------------------------------------------------------------------------- */
+
+static void connection_count(const struct connection_server *server, enum connection_event event)
+{
+	metrics_add(server->options.serve->shard, server->options.events + event, 1);
+}
+
+static struct connection_list *connection_list_of(struct connection *connection)
+{
+	struct connection_server *server = connection->server;
+	return connection->open ? &server->connections : &server->handshaking;
+}
+
+/* Gives back what accepting took. */
+static void connection_leave(struct connection_server *server, const struct sockaddr *client)
+{
+	if (server->options.clients)
+		clients_leave(server->options.clients, client);
+	atomic_fetch_sub_explicit(server->options.open, 1, memory_order_relaxed);
+}
+
+/* Says goodbye in TLS, if the kernel takes it at once: else the client sees a plain end. */
+static void connection_close_tls(struct connection *connection)
+{
+	SSL *ssl = connection->server->options.tls ? bufferevent_openssl_get_ssl(connection->stream)
+						   : NULL;
+	if (ssl && connection->open)
+		SSL_shutdown(ssl);
+	ERR_clear_error(); /* what went wrong with this one is not the next one's */
+}
+
+/* Closes at once. Replies to queries in flight go nowhere. */
+static void connection_close(struct connection *connection)
+{
+	struct connection_server *server = connection->server;
+	struct query *query;
+	while ((query = LIST_FIRST(&connection->queries))) {
+		LIST_REMOVE(query, path.stream.link);
+		query->path.stream.connection = NULL;
+	}
+	if (connection->open && server->options.protocol->end)
+		server->options.protocol->end(connection);
+	TAILQ_REMOVE(connection_list_of(connection), connection, link);
+	connection_close_tls(connection);
+	bufferevent_free(connection->stream);
+	connection_leave(server, &connection->client.any);
+	free(connection);
+}
+
+static void connection_close_for(struct connection *connection, enum connection_event cause)
+{
+	connection_count(connection->server, cause);
+	connection_close(connection);
+}
+
+static size_t connection_output_size(const struct connection *connection)
+{
+	return evbuffer_get_length(bufferevent_get_output(connection->stream));
+}
+
+static bool connection_is_idle(const struct connection *connection)
+{
+	return connection->query_count == 0 && connection_output_size(connection) == 0;
+}
+
+/* Closes a connection that has nothing left to wait for. */
+static void connection_close_if_done(struct connection *connection)
+{
+	if (connection_is_idle(connection) &&
+	    (connection->end_of_file || connection->server->stopping))
+		connection_close(connection);
+}
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+/* The earliest time at which one of the oldest connections may have to go. */
+static int64_t connection_next_deadline(const struct connection_server *server)
+{
+	const struct connection *open = TAILQ_FIRST(&server->connections);
+	const struct connection *handshaking = TAILQ_FIRST(&server->handshaking);
+	int64_t deadline_ms = INT64_MAX;
+	if (open)
+		deadline_ms = open->progress_ms + server->idle_ms;
+	if (handshaking && handshaking->progress_ms + server->handshake_ms < deadline_ms)
+		deadline_ms = handshaking->progress_ms + server->handshake_ms;
+	return deadline_ms;
+}
+
+static void connection_arm_timer(struct connection_server *server)
+{
+	int64_t deadline_ms = connection_next_deadline(server);
+	if (deadline_ms >= server->timer_ms)
+		return;
+	server->timer_ms = deadline_ms;
+	int64_t wait_ms = deadline_ms - clock_now_ms();
+	if (wait_ms < 10)
+		wait_ms = 10;
+	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	evtimer_add(server->timer, &wait);
+}
+
+void connection_note_progress(struct connection *connection)
+{
+	struct connection_list *list = connection_list_of(connection);
+	connection->progress_ms = clock_now_ms();
+	TAILQ_REMOVE(list, connection, link);
+	TAILQ_INSERT_TAIL(list, connection, link);
+}
+
+static void connection_on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct connection_server *server = ctx;
+	struct connection *connection;
+	struct connection *next;
+	int64_t now_ms = clock_now_ms();
+	server->timer_ms = INT64_MAX;
+	while ((connection = TAILQ_FIRST(&server->handshaking)) &&
+	       connection->progress_ms <= now_ms - server->handshake_ms)
+		connection_close_for(connection, CONNECTION_HANDSHAKE_SLOW);
+	for (connection = TAILQ_FIRST(&server->connections);
+	     connection && connection->progress_ms <= now_ms - server->idle_ms; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (connection->query_count == 0)
+			connection_close_for(connection, CONNECTION_IDLE);
+		else
+			connection_note_progress(connection); /* it is our turn, not the client's */
+	}
+	connection_arm_timer(server);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+bool connection_is_full(const struct connection *connection)
+{
+	return connection->query_count >= CONNECTION_QUERIES_MAX ||
+	       connection_output_size(connection) >= CONNECTION_OUTPUT_MAX;
+}
+
+static void connection_set_paused(struct connection *connection, bool paused)
+{
+	if (connection->paused == paused)
+		return;
+	connection->paused = paused;
+	if (paused)
+		bufferevent_disable(connection->stream, EV_READ);
+	else if (!connection->end_of_file && !connection->server->stopping)
+		bufferevent_enable(connection->stream, EV_READ);
+}
+
+/* Takes nothing more from the client; it still gets what it has asked for. */
+static void connection_end_reading(struct connection *connection)
+{
+	connection->end_of_file = true;
+	bufferevent_disable(connection->stream, EV_READ);
+}
+
+/* Reads on as far as it may, then pauses or closes as things stand. The connection may be gone. */
+static void connection_proceed(struct connection *connection)
+{
+	const struct connection_protocol *protocol = connection->server->options.protocol;
+	if (connection->reading)
+		return;
+	if (!connection->server->stopping) {
+		connection->reading = true;
+		bool sound = protocol->take(connection);
+		connection->reading = false;
+		if (!sound) {
+			connection_count(connection->server, CONNECTION_ERROR);
+			connection_end_reading(connection);
+			evbuffer_drain(bufferevent_get_input(connection->stream), SIZE_MAX);
+		}
+	}
+	connection_set_paused(connection, connection_is_full(connection));
+	connection_close_if_done(connection);
+}
+
+static void connection_on_input(struct bufferevent *stream, void *ctx)
+{
+	(void)stream;
+	struct connection *connection = ctx;
+	if (connection->open)
+		connection_proceed(connection);
+}
+
+/* All output has been taken by the kernel, or enough of it to go on. */
+static void connection_on_output(struct bufferevent *stream, void *ctx)
+{
+	(void)stream;
+	struct connection *connection = ctx;
+	if (!connection->open)
+		return;
+	connection_note_progress(connection);
+	connection_proceed(connection);
+}
+
+/* The connection can be used. False: it is closed. */
+static bool connection_begin(struct connection *connection)
+{
+	struct connection_server *server = connection->server;
+	TAILQ_REMOVE(&server->handshaking, connection, link);
+	connection->open = true;
+	connection->progress_ms = clock_now_ms();
+	TAILQ_INSERT_TAIL(&server->connections, connection, link);
+	const struct connection_protocol *protocol = server->options.protocol;
+	if (!protocol->begin || protocol->begin(connection) == 0)
+		return true;
+	connection_close_for(connection, CONNECTION_ERROR);
+	return false;
+}
+
+static void connection_on_handshake(struct connection *connection)
+{
+	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
+	if (SSL_session_reused(ssl))
+		metrics_add(connection->server->options.serve->shard, FRONTEND_TLS_RESUMED, 1);
+	connection_begin(connection);
+}
+
+static void connection_on_event(struct bufferevent *stream, short what, void *ctx)
+{
+	(void)stream;
+	struct connection *connection = ctx;
+	if (what & BEV_EVENT_CONNECTED) {
+		connection_on_handshake(connection);
+	} else if (!connection->open) {
+		connection_close_for(connection, CONNECTION_HANDSHAKE_FAILED);
+	} else if (what & BEV_EVENT_EOF) {
+		connection->end_of_file = true;
+		connection_proceed(connection);
+	} else {
+		connection_close_for(connection, CONNECTION_ERROR);
+	}
+}
+
+/* --- queries and replies ---------------------------------------------------------------------- */
+
+struct serve *connection_serve(const struct connection *connection)
+{
+	return connection->server->options.serve;
+}
+
+void connection_add_query(struct connection *connection, struct query *query)
+{
+	query->path.stream.server = connection->server;
+	query->path.stream.connection = connection;
+	LIST_INSERT_HEAD(&connection->queries, query, path.stream.link);
+	connection->query_count++;
+}
+
+struct connection *connection_take_query(struct query *query)
+{
+	struct connection *connection = query->path.stream.connection;
+	if (!connection) {
+		metrics_add(query->path.stream.server->options.serve->shard,
+			    FRONTEND_DROPS_CLIENT_GONE, 1);
+		return NULL;
+	}
+	LIST_REMOVE(query, path.stream.link);
+	connection->query_count--;
+	/* Room for another query: go on with those that wait in the input. */
+	if (connection->paused && !connection->reading)
+		bufferevent_trigger(connection->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+	return connection;
+}
+
+void connection_write(struct connection *connection, const void *data, size_t size)
+{
+	if (bufferevent_write(connection->stream, data, size) == 0)
+		return;
+	/* Half of what was to be said must not be followed by anything else. */
+	log_warning_limited("reply lost", "reason=%s", "out of memory");
+	connection_end_reading(connection);
+}
+
+void connection_format_client(const struct query *query, char *out, size_t size)
+{
+	const struct connection *connection = query->path.stream.connection;
+	if (connection)
+		address_format(&connection->client.any, out, size);
+	else
+		snprintf(out, size, "gone");
+}
+
+/* --- accepting -------------------------------------------------------------------------------- */
+
+/* Makes room for one more connection of this worker, if one can be spared. */
+static bool connection_evict(struct connection_server *server)
+{
+	struct connection *connection = TAILQ_FIRST(&server->handshaking);
+	if (connection &&
+	    connection->progress_ms <= clock_now_ms() - CONNECTION_HANDSHAKE_FAIR_MS) {
+		connection_close_for(connection, CONNECTION_HANDSHAKE_SLOW);
+		return true;
+	}
+	TAILQ_FOREACH(connection, &server->connections, link)
+	{
+		if (!connection_is_idle(connection))
+			continue;
+		connection_close_for(connection, CONNECTION_EVICTED);
+		return true;
+	}
+	return false;
+}
+
+/* Counts one more connection unless that would be too many. */
+static bool connection_reserve(struct connection_server *server, const struct sockaddr *client)
+{
+	_Atomic unsigned *open = server->options.open;
+	if (server->options.clients && !clients_enter(server->options.clients, client)) {
+		connection_count(server, CONNECTION_CROWDED);
+		return false;
+	}
+	for (;;) {
+		unsigned int before = atomic_fetch_add_explicit(open, 1, memory_order_relaxed);
+		if (before < server->options.limit)
+			return true;
+		atomic_fetch_sub_explicit(open, 1, memory_order_relaxed);
+		if (connection_evict(server))
+			continue;
+		if (server->options.clients)
+			clients_leave(server->options.clients, client);
+		connection_count(server, CONNECTION_REFUSED);
+		return false;
+	}
+}
+
+/* The stream on a socket, which it takes over; NULL when memory is short, and the socket is not. */
+static struct bufferevent *connection_open_stream(struct connection_server *server,
+						  evutil_socket_t fd)
+{
+	const struct connection_options *options = &server->options;
+	if (!options->tls)
+		return bufferevent_socket_new(options->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	SSL *ssl = tls_open_session(options->tls, options->purpose);
+	if (!ssl)
+		return NULL;
+	struct bufferevent *stream = bufferevent_openssl_socket_new(
+		options->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (!stream)
+		SSL_free(ssl);
+	else /* an end without close_notify is an end: DNS messages have their own length */
+		bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
+	return stream;
+}
+
+static struct connection *connection_open(struct connection_server *server, evutil_socket_t fd,
+					  const struct sockaddr *client, int client_size)
+{
+	struct connection *connection = calloc(1, server->options.protocol->size);
+	if (!connection)
+		return NULL;
+	connection->stream = connection_open_stream(server, fd);
+	if (!connection->stream) {
+		free(connection);
+		return NULL;
+	}
+	memcpy(&connection->client, client, (size_t)client_size);
+	connection->server = server;
+	LIST_INIT(&connection->queries);
+	connection->progress_ms = clock_now_ms();
+	TAILQ_INSERT_TAIL(&server->handshaking, connection, link);
+	bufferevent_setcb(connection->stream, connection_on_input, connection_on_output,
+			  connection_on_event, connection);
+	bufferevent_setwatermark(connection->stream, EV_READ, 0,
+				 server->options.protocol->input_max);
+	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
+	return connection;
+}
+
+/* Best effort: replies leave at once, and the kernel keeps few for those who do not read. */
+static void connection_set_options(evutil_socket_t fd)
+{
+	const int on = 1;
+	const int buffer_size = CONNECTION_OUTPUT_MAX;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
+}
+
+static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t fd,
+				 struct sockaddr *client, int client_size, void *ctx)
+{
+	(void)handle;
+	struct connection_listener *listener = ctx;
+	struct connection_server *server = listener->server;
+	if (!connection_reserve(server, client)) {
+		close(fd);
+		return;
+	}
+	connection_set_options(fd);
+	struct connection *connection = connection_open(server, fd, client, client_size);
+	if (!connection) {
+		connection_leave(server, client);
+		connection_count(server, CONNECTION_REFUSED);
+		close(fd);
+		return;
+	}
+	connection_count(server, CONNECTION_ACCEPTED);
+	if (server->options.tls || connection_begin(connection))
+		connection_arm_timer(server);
+}
+
+/*
+ * Out of descriptors, most likely: give one back, if any connection is idle, and pause: the loop
+ * would be told of the waiting client again and again.
+ */
+static void connection_on_accept_error(struct evconnlistener *handle, void *ctx)
+{
+	int cause = errno;
+	const struct timeval pause = {.tv_usec = CONNECTION_ACCEPT_PAUSE_MS * 1000};
+	struct connection_listener *listener = ctx;
+	connection_count(listener->server, CONNECTION_REFUSED);
+	connection_evict(listener->server);
+	evconnlistener_disable(handle);
+	evtimer_add(listener->resume, &pause);
+	log_warning_limited("accepting a TCP connection failed", "error=%s", strerror(cause));
+}
+
+static void connection_on_resume(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct connection_listener *listener = ctx;
+	evconnlistener_enable(listener->listener);
+}
+
+/* --- life and death --------------------------------------------------------------------------- */
+
+struct connection_server *connection_server_create(const struct connection_options *options)
+{
+	struct connection_server *server = calloc(1, sizeof(*server));
+	if (!server)
+		return NULL;
+	server->options = *options;
+	server->idle_ms = (int64_t)options->idle_s * 1000;
+	server->handshake_ms = (int64_t)options->handshake_s * 1000;
+	LIST_INIT(&server->listeners);
+	TAILQ_INIT(&server->handshaking);
+	TAILQ_INIT(&server->connections);
+	server->timer_ms = INT64_MAX;
+	server->timer = evtimer_new(options->base, connection_on_timer, server);
+	if (!server->timer) {
+		free(server);
+		return NULL;
+	}
+	return server;
+}
+
+static void connection_free_listener(struct connection_listener *listener)
+{
+	if (listener->listener)
+		evconnlistener_free(listener->listener);
+	if (listener->resume)
+		event_free(listener->resume);
+	free(listener);
+}
+
+static void connection_close_listeners(struct connection_server *server)
+{
+	struct connection_listener *listener;
+	while ((listener = LIST_FIRST(&server->listeners))) {
+		LIST_REMOVE(listener, link);
+		connection_free_listener(listener);
+	}
+}
+
+static void connection_close_all(struct connection_list *list)
+{
+	struct connection *connection;
+	while ((connection = TAILQ_FIRST(list)))
+		connection_close(connection);
+}
+
+void connection_server_destroy(struct connection_server *server)
+{
+	if (!server)
+		return;
+	connection_close_listeners(server);
+	connection_close_all(&server->handshaking);
+	connection_close_all(&server->connections);
+	event_free(server->timer);
+	free(server);
+}
+
+int connection_server_listen(struct connection_server *server, int fd)
+{
+	struct connection_listener *listener = calloc(1, sizeof(*listener));
+	if (!listener)
+		goto failed;
+	listener->server = server;
+	listener->resume = evtimer_new(server->options.base, connection_on_resume, listener);
+	if (!listener->resume)
+		goto failed;
+	listener->listener =
+		evconnlistener_new(server->options.base, connection_on_accept, listener,
+				   LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	if (!listener->listener)
+		goto failed;
+	evconnlistener_set_error_cb(listener->listener, connection_on_accept_error);
+	LIST_INSERT_HEAD(&server->listeners, listener, link);
+	return 0;
+failed:
+	if (listener)
+		connection_free_listener(listener);
+	close(fd);
+	return -1;
+}
+
+void connection_server_stop(struct connection_server *server)
+{
+	struct connection *next;
+	server->stopping = true;
+	connection_close_listeners(server);
+	connection_close_all(&server->handshaking);
+	for (struct connection *connection = TAILQ_FIRST(&server->connections); connection;
+	     connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		bufferevent_disable(connection->stream, EV_READ);
+		if (server->options.protocol->stop)
+			server->options.protocol->stop(connection);
+		connection_close_if_done(connection);
+	}
+}
+
+bool connection_server_is_empty(const struct connection_server *server)
+{
+	return TAILQ_EMPTY(&server->connections) && TAILQ_EMPTY(&server->handshaking);
+}
