@@ -6,7 +6,7 @@
  * All sessions run on one thread of their own with real-time priority where the system grants it,
  * so that a busy event loop never makes a router believe we are dead. The packets and the state
  * machine are bfd_packet.h and bfd_session.h, pure; this is their edge: sockets, timers, the
- * thread.
+ * thread. Each change of a session's state is one log line with its cause.
  */
 #ifndef GODWIT_ANNOUNCER_BFD_H
 #define GODWIT_ANNOUNCER_BFD_H
@@ -75,5 +75,15 @@ const char *bfd_diagnostic_name(uint8_t diagnostic);
 
 /* Packets that came for no session, or could not be understood. Any thread. */
 uint64_t bfd_packets_unknown(const struct bfd *bfd);
+
+/*
+ * bfd_start with other UDP ports than the standard's, for tests: two of these talk to each other on
+ * one machine when each receives where the other sends to.
+ */
+struct bfd_ports {
+	uint16_t receive[2]; /* over one hop, over several */
+	uint16_t send[2];
+};
+struct bfd *bfd_start_on(const struct bfd_ports *ports, char *error, size_t error_size);
 
 #endif
