@@ -4,7 +4,8 @@ standard input ends; see SteadyClient in router_lab.py.
     steady_client.py SERVER NAME INTERVAL_MS FILE
 
 FILE appears with the first good answer and at the end holds JSON: for each query the time it was
-sent and the time its answer came, or null. Answers other than NOERROR with data do not count.
+sent and the time its answer came, or null. Answers other than NOERROR with data do not count, nor do
+those that come after PATIENCE.
 """
 
 import json
@@ -16,7 +17,7 @@ import sys
 import time
 
 PORTS = 128
-PATIENCE = 1.0  # seconds after the last query
+PATIENCE = 1.0  # seconds
 
 
 def question(name):
@@ -71,7 +72,9 @@ class Client:
             if len(reply) < 12:
                 continue
             number = self.open.pop((sock.fileno(), reply[0] << 8 | reply[1]), None)
-            if number is not None and is_good(reply):
+            if number is None or now - self.queries[number][0] > PATIENCE:
+                continue
+            if is_good(reply):
                 self.queries[number][1] = now
                 if self.path:
                     open(self.path, "w", encoding="ascii").close()
