@@ -241,19 +241,18 @@ static void connection_on_output(struct bufferevent *stream, void *ctx)
 	connection_proceed(connection);
 }
 
-/* The connection can be used. False: it is closed. */
-static bool connection_begin(struct connection *connection)
+/* The connection can be used. It may be gone afterwards. */
+static void connection_begin(struct connection *connection)
 {
 	struct connection_server *server = connection->server;
 	TAILQ_REMOVE(&server->handshaking, connection, link);
 	connection->open = true;
 	connection->progress_ms = clock_now_ms();
 	TAILQ_INSERT_TAIL(&server->connections, connection, link);
+	connection_arm_timer(server);
 	const struct connection_protocol *protocol = server->options.protocol;
-	if (!protocol->begin || protocol->begin(connection) == 0)
-		return true;
-	connection_close_for(connection, CONNECTION_ERROR);
-	return false;
+	if (protocol->begin && protocol->begin(connection) != 0)
+		connection_close_for(connection, CONNECTION_ERROR);
 }
 
 static void connection_on_handshake(struct connection *connection)
@@ -443,8 +442,10 @@ static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t 
 		return;
 	}
 	connection_count(server, CONNECTION_ACCEPTED);
-	if (server->options.tls || connection_begin(connection))
+	if (server->options.tls)
 		connection_arm_timer(server);
+	else
+		connection_begin(connection);
 }
 
 /*
