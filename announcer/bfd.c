@@ -200,8 +200,10 @@ static void bfd_arm(struct bfd *bfd)
 static bool bfd_run_round(struct bfd *bfd)
 {
 	bool changed = false;
-	bool flooded = bfd_read_packets(bfd, &changed);
+	/* Before the packets are read: the process may be stopped at any point here, and what has
+	   arrived until the time that is judged must have been seen. */
 	int64_t now_us = bfd_now_us();
+	bool flooded = bfd_read_packets(bfd, &changed);
 	int64_t late_us = now_us > bfd->armed_us ? now_us - bfd->armed_us : 0;
 
 	for (unsigned int i = 0; i < bfd->link_count; i++)
