@@ -226,6 +226,7 @@ static int take_change(struct mysql_store *store, const struct mysql_result *res
 	if (!mysql_changes_add(changes, mysql_result_number(result, 2, 0), result->row[3],
 			       result->sizes[3]))
 		return mysql_store_fail_memory(store);
+	changes->seen++;
 	if (changes->lowest == 0 || seq < changes->lowest)
 		changes->lowest = seq;
 	return STORAGE_OK;
@@ -302,6 +303,8 @@ static int take_changes(struct mysql_store *store, const struct storage_sink *si
 	int64_t now_ms = clock_now_ms();
 	int status = scan_all(store, look->all_gaps, now_ms, &changes);
 
+	if (status == STORAGE_OK && look->prove)
+		status = mysql_resume_weigh(store, changes.seen);
 	if (status == STORAGE_OK && look->history)
 		status = mysql_history_check(store, changes.count > 0, now_ms);
 	if (status == STORAGE_OK && changes.count > 0) {

@@ -12,7 +12,8 @@
  *
  * Anything suspicious leads to loading anew, which is always right. What remains: rows updated in
  * place, or deleted from the middle of a busy store, while its triggers are missing and the account
- * may not see triggers. `init` puts missing triggers back and makes every follower load.
+ * may not see triggers; and a TRUNCATE after which, within a second, as many rows are written as
+ * ever were. `init` puts missing triggers back and makes every follower load.
  */
 #include "storage/mysql_internal.h"
 

@@ -236,6 +236,8 @@ int mysql_witness_read(struct mysql_store *store, uint64_t first, struct mysql_w
  * the mark and the gaps, STORAGE_RELOAD when not. Within a consistent view.
  */
 int mysql_resume_check(struct mysql_store *store);
+/* The same, by how many changes there were meanwhile. */
+int mysql_resume_weigh(struct mysql_store *store, uint64_t changes);
 
 /* What one look at godwit_changes found; mysql_changes.c. */
 struct mysql_change {
@@ -246,6 +248,7 @@ struct mysql_changes {
 	struct mysql_change *list;
 	size_t count;
 	size_t capacity;
+	uint64_t seen;   /* rows that were, however many were kept */
 	uint64_t lowest; /* of their numbers; 0: there is none */
 };
 void mysql_changes_clear(struct mysql_changes *changes);

@@ -34,8 +34,10 @@ static struct {
 	int load_status;   /* other than OK: fails after half of it */
 	int follow_status; /* other than OK: returned once */
 	bool interrupted;
-	bool change; /* hand over one change */
-	bool empty;  /* nothing is in it */
+	bool change;  /* hand over one change */
+	bool empty;   /* nothing is in it */
+	bool resumes; /* following goes on after it was opened again */
+	bool lost;    /* it has been opened and not loaded since */
 	unsigned int opens, loads, half_loads;
 	const char *address;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .bell = PTHREAD_COND_INITIALIZER};
@@ -70,6 +72,7 @@ int storage_open(struct storage *storage)
 	(void)storage;
 	pthread_mutex_lock(&fake.lock);
 	fake.opens++;
+	fake.lost = true;
 	status = fake.interrupted ? STORAGE_INTERRUPTED : fake.open_status;
 	pthread_mutex_unlock(&fake.lock);
 	return status;
@@ -91,6 +94,7 @@ int storage_load(struct storage *storage, const struct storage_sink *sink)
 	(void)storage;
 	pthread_mutex_lock(&fake.lock);
 	status = fake.interrupted ? STORAGE_INTERRUPTED : fake.load_status;
+	fake.lost = false;
 	sink->begin(sink->ctx, STORAGE_BATCH_FULL);
 	if (status == STORAGE_OK && fake.empty) {
 		sink->commit(sink->ctx);
@@ -123,7 +127,11 @@ int storage_follow(struct storage *storage, const struct storage_sink *sink, int
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += wait_ms / 1000 + 1;
 	pthread_mutex_lock(&fake.lock);
-	if (!fake.interrupted && fake.follow_status == STORAGE_OK && !fake.change)
+	if (fake.lost && !fake.resumes && !fake.interrupted) {
+		pthread_mutex_unlock(&fake.lock);
+		return STORAGE_RELOAD;
+	}
+	if (!fake.interrupted && fake.follow_status == STORAGE_OK && !fake.change && wait_ms > 0)
 		pthread_cond_timedwait(&fake.bell, &fake.lock, &until);
 	if (fake.change) {
 		fake.change = false;
@@ -190,7 +198,7 @@ static void begin(int open_status)
 	pthread_mutex_lock(&fake.lock);
 	fake.open_status = open_status;
 	fake.load_status = fake.follow_status = STORAGE_OK;
-	fake.interrupted = fake.change = fake.empty = false;
+	fake.interrupted = fake.change = fake.empty = fake.resumes = false;
 	fake.opens = fake.loads = fake.half_loads = 0;
 	fake.address = "192.0.2.1";
 	pthread_mutex_unlock(&fake.lock);
@@ -309,6 +317,40 @@ static void test_an_outage_keeps_what_is_in_memory(void)
 	WAIT_FOR(served() == 6);
 	WAIT_FOR(!described("from memory"));
 	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_OUTAGES), 1);
+	end();
+}
+
+static void test_an_outage_without_loss_needs_no_load(void)
+{
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(resumes, true);
+	SET(open_status, STORAGE_UNAVAILABLE);
+	SET(follow_status, STORAGE_UNAVAILABLE);
+	WAIT_FOR(get(&fake.opens) >= 3);
+	SET(address, "192.0.2.3");
+	SET(change, true);
+	SET(open_status, STORAGE_OK);
+	WAIT_FOR(served() == 3);
+	WAIT_FOR(!described("from memory"));
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_RESUMES), 1);
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_CHANGES), 1);
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_LOADS), 1);
+	CU_ASSERT_EQUAL(atomic_load(&loaded_calls), 1);
+	end();
+}
+
+static void test_half_a_load_is_not_followed_on(void)
+{
+	begin(STORAGE_OK);
+	WAIT_FOR(served() == 1);
+	SET(resumes, true);
+	SET(load_status, STORAGE_UNAVAILABLE);
+	SET(follow_status, STORAGE_RELOAD);
+	WAIT_FOR(get(&fake.half_loads) >= 3);
+	SET(load_status, STORAGE_OK);
+	WAIT_FOR(atomic_load(&loaded_calls) == 2);
+	CU_ASSERT_EQUAL(metrics_read(metrics, BACKEND_STORE_RESUMES), 0);
 	end();
 }
 
@@ -457,6 +499,8 @@ int main(void)
 		{"changes are taken over", test_changes_are_taken_over},
 		{"a reload loads again", test_a_reload_loads_again},
 		{"an outage keeps what is in memory", test_an_outage_keeps_what_is_in_memory},
+		{"an outage without loss needs no load", test_an_outage_without_loss_needs_no_load},
+		{"half a load is not followed on", test_half_a_load_is_not_followed_on},
 		{"a broken load takes nothing away",
 		 test_a_load_that_breaks_off_takes_nothing_away},
 		{"a store that is back empty is not believed",
