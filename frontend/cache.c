@@ -23,6 +23,10 @@
 /* And what part the memory of what was asked for lately. */
 #define CACHE_ASKED_SHARE 128
 
+/* Octets of a slot that are fetched ahead: a reply with two or three short records. */
+#define CACHE_PREFETCH 192
+#define CACHE_LINE 64
+
 enum { CACHE_KINDS = 2 };
 
 struct cache {
@@ -196,6 +200,40 @@ static enum cache_result cache_judge(const struct cache *cache, const struct cac
 {
 	return found->head.source ? cache_judge_facts(cache, found, now_ms)
 				  : cache_judge_age(cache, &found->head, now_ms);
+}
+
+/* --- fetching ahead --------------------------------------------------------------------------- */
+
+void cache_prefetch_set(const struct cache *cache, const struct cache_key *key)
+{
+	for (size_t i = 0; i < CACHE_KINDS; i++)
+		__builtin_prefetch(cache_sets_find(&cache->kinds[i], key->hash));
+}
+
+const struct cache_slot *cache_prefetch_slot(const struct cache *cache, const struct cache_key *key)
+{
+	for (size_t i = 0; i < CACHE_KINDS; i++) {
+		const struct cache_sets *sets = &cache->kinds[i];
+		const struct cache_set *set = cache_sets_find(sets, key->hash);
+		unsigned int way = cache_set_find(set, key->hash, 0);
+		if (way == CACHE_WAYS)
+			continue;
+		const struct cache_slot *slot = cache_set_slot(sets, set, way);
+		for (size_t at = 0; at < CACHE_PREFETCH; at += CACHE_LINE)
+			__builtin_prefetch((const uint8_t *)slot + at);
+		return slot;
+	}
+	return NULL;
+}
+
+void cache_prefetch_facts(const struct cache *cache, const struct cache_slot *slot)
+{
+	struct cache_found found;
+	if (!cache->options.coherence || !cache_read_head(slot, &found) || !found.head.source)
+		return;
+	size_t first = cache_lay_out(&found.head).facts;
+	for (size_t i = 0; i < found.head.fact_count; i++)
+		coherence_prefetch(cache->options.coherence, cache_slot_get(slot, first + i));
 }
 
 /* --- the way out ------------------------------------------------------------------------------ */

@@ -37,6 +37,7 @@
 #include <stdint.h>
 
 struct cache;
+struct cache_slot;
 struct coherence;
 
 /* Facts kept with a reply; one that rests on more is not cached. */
@@ -94,9 +95,20 @@ enum cache_result cache_lookup(struct cache *cache, const struct cache_key *key,
 			       size_t *size);
 
 /*
- * The same when no backend can be had: an answer that is good after all, or a stale one: with low
- * TTLs and an extended error that says so (RFC 8914 section 4.4). CACHE_HIT, CACHE_STALE or
- * CACHE_MISS.
+ * Has memory fetched that cache_lookup of a key is going to read, without waiting for it, in three
+ * steps that each need what the one before has fetched: the tags of its set, the slot that they
+ * lead to, which is returned (NULL: there is none, it is going to be a miss), and the counters of
+ * the facts in there. For one who has other keys to deal with in between. Hot path.
+ */
+void cache_prefetch_set(const struct cache *cache, const struct cache_key *key);
+const struct cache_slot *cache_prefetch_slot(const struct cache *cache,
+					     const struct cache_key *key);
+void cache_prefetch_facts(const struct cache *cache, const struct cache_slot *slot);
+
+/*
+ * The same as cache_lookup when no backend can be had: an answer that is good after all, or a stale
+ * one: with low TTLs and an extended error that says so (RFC 8914 section 4.4). CACHE_HIT,
+ * CACHE_STALE or CACHE_MISS.
  */
 enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key *key,
 				     const struct dns_query *query, int64_t now_ms, uint8_t *out,

@@ -86,6 +86,11 @@ void coherence_change(struct coherence *coherence, const uint64_t *facts, size_t
 	}
 }
 
+void coherence_prefetch(const struct coherence *coherence, uint64_t fact)
+{
+	__builtin_prefetch(&coherence->counters[coherence_index(fact)]);
+}
+
 enum coherence_word coherence_check(const struct coherence *coherence, uint32_t source,
 				    uint64_t asked, const uint64_t *facts, unsigned int count)
 {

@@ -51,6 +51,9 @@ enum coherence_word {
 	COHERENCE_OUTDATED, /* one of its facts has changed */
 };
 
+/* Has the counter of a fact fetched, without waiting, for a coherence_check to come. Hot path. */
+void coherence_prefetch(const struct coherence *coherence, uint64_t fact);
+
 /* What is known of an answer of `source`, asked at clock `asked`, that rests on `facts`. */
 enum coherence_word coherence_check(const struct coherence *coherence, uint32_t source,
 				    uint64_t asked, const uint64_t *facts, unsigned int count);

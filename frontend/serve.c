@@ -71,17 +71,16 @@ static void serve_refresh(struct serve *serve, const struct dns_query *dns, int6
 }
 
 /* Looks into the cache. Returns the size of the reply, 0 when there is none. */
-static size_t serve_look_up(struct serve *serve, const struct dns_query *dns,
-			    const struct plan_route *route, int64_t now_ns, uint8_t *out)
+static size_t serve_look_up(struct serve *serve, const struct serve_message *message,
+			    int64_t now_ns, uint8_t *out)
 {
-	struct cache_key key;
 	size_t size = 0;
 	if (!serve->cache)
 		return 0;
-	cache_key_init(&key, cache_seed(serve->cache), dns, route->id);
-	switch (cache_lookup(serve->cache, &key, dns, now_ns / 1000000, out, &size)) {
+	switch (cache_lookup(serve->cache, &message->key, &message->dns, now_ns / 1000000, out,
+			     &size)) {
 	case CACHE_REFRESH:
-		serve_refresh(serve, dns, now_ns);
+		serve_refresh(serve, &message->dns, now_ns);
 		/* fall through */
 	case CACHE_HIT:
 		metrics_add(serve->shard, FRONTEND_CACHE_HITS, 1);
@@ -100,25 +99,25 @@ static size_t serve_look_up(struct serve *serve, const struct dns_query *dns,
  * size, 0 when a backend has to be asked.
  */
 static size_t serve_answer(struct serve *serve, const struct transport *transport,
-			   const struct dns_query *dns, int verdict, int64_t now_ns, uint8_t *out)
+			   const struct serve_message *message, int64_t now_ns, uint8_t *out)
 {
 	size_t size;
-	int rcode = verdict;
-	const struct plan_route *route =
-		verdict == DNS_RCODE_NOERROR ? plan_find_route(serve->plan, dns->qname) : NULL;
+	const struct dns_query *dns = &message->dns;
+	const struct plan_route *route = message->route;
+	int rcode = message->verdict;
 	if (route && route->minimal_any && dns->qtype == DNS_TYPE_ANY) {
 		size = dns_reply_write_minimal_any(dns, serve->config->limits.udp_payload, out,
 						   SERVE_REPLY_MAX);
 	} else if (route) {
-		size = serve_look_up(serve, dns, route, now_ns, out);
+		size = serve_look_up(serve, message, now_ns, out);
 		if (size == 0)
 			return 0;
 		rcode = out[3] & 0xf; /* extended ones are not kept */
-	} else if (verdict == DNS_RCODE_NOERROR) {
+	} else if (rcode == DNS_RCODE_NOERROR) {
 		rcode = DNS_RCODE_REFUSED;
 		size = serve_write_error(serve, dns, rcode, DNS_EDE_NOT_AUTHORITATIVE, NULL, out);
 	} else {
-		size = serve_write_error(serve, dns, verdict, DNS_EDE_NONE, NULL, out);
+		size = serve_write_error(serve, dns, rcode, DNS_EDE_NONE, NULL, out);
 	}
 	metrics_add(serve->shard, metrics_of_rcode(rcode), 1);
 	return transport->datagram ? reply_fit(serve->config, serve->shard, dns, out, size) : size;
@@ -135,31 +134,71 @@ static bool serve_replies_at_once(const struct serve *serve)
 	return serve->log.mode == FRONTEND_QUERY_LOG_NONE;
 }
 
-enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
-			      const uint8_t *message, size_t size, int64_t now_ns,
-			      struct serve_reply *reply)
+/* Finds what a message's question leads to. */
+static void serve_find(const struct serve *serve, struct serve_message *message)
 {
-	struct dns_query dns;
+	message->route = NULL;
+	if (message->verdict == DNS_RCODE_NOERROR)
+		message->route = plan_find_route(serve->plan, message->dns.qname);
+	if (message->route && serve->cache)
+		cache_key_init(&message->key, cache_seed(serve->cache), &message->dns,
+			       message->route->id);
+}
+
+void serve_read(struct serve *serve, const struct transport *transport, const uint8_t *message,
+		size_t size, struct serve_message *out)
+{
 	metrics_add(serve->shard, transport->queries, 1);
-	int verdict = dns_query_parse(message, size, &dns);
-	if (verdict == DNS_QUERY_DROP) {
+	out->verdict = dns_query_parse(message, size, &out->dns);
+	serve_find(serve, out);
+	if (out->route && serve->cache)
+		cache_prefetch_set(serve->cache, &out->key);
+}
+
+void serve_expect_answer(const struct serve *serve, struct serve_message *message)
+{
+	message->slot = NULL;
+	if (message->route && serve->cache)
+		message->slot = cache_prefetch_slot(serve->cache, &message->key);
+}
+
+void serve_expect_facts(const struct serve *serve, const struct serve_message *message)
+{
+	if (message->slot)
+		cache_prefetch_facts(serve->cache, message->slot);
+}
+
+enum serve_outcome serve_take_read(struct serve *serve, const struct transport *transport,
+				   const struct serve_message *message, int64_t now_ns,
+				   struct serve_reply *reply)
+{
+	if (message->verdict == DNS_QUERY_DROP) {
 		metrics_add(serve->shard, FRONTEND_DROPS_NOT_A_QUERY, 1);
 		return SERVE_DROPPED;
 	}
 	if (serve_replies_at_once(serve)) {
-		reply->size = serve_answer(serve, transport, &dns, verdict, now_ns, reply->octets);
+		reply->size = serve_answer(serve, transport, message, now_ns, reply->octets);
 		if (reply->size > 0) {
 			if (!transport->datagram)
-				reply->dns = dns;
+				reply->dns = message->dns;
 			serve->replied++;
 			return SERVE_REPLIED;
 		}
 	}
-	reply->query = serve_make_query(serve, &dns, verdict, transport, now_ns);
+	reply->query = serve_make_query(serve, &message->dns, message->verdict, transport, now_ns);
 	if (reply->query)
 		return SERVE_PENDING;
 	metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
 	return SERVE_DROPPED;
+}
+
+enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
+			      const uint8_t *message, size_t size, int64_t now_ns,
+			      struct serve_reply *reply)
+{
+	struct serve_message read;
+	serve_read(serve, transport, message, size, &read);
+	return serve_take_read(serve, transport, &read, now_ns, reply);
 }
 
 void serve_observe(struct serve *serve, int64_t received_ns)
@@ -185,9 +224,12 @@ static void serve_send_ready(struct serve *serve, struct query *query, const uin
 void serve_query(struct serve *serve, struct query *query)
 {
 	size_t size = 0;
-	if (!serve_replies_at_once(serve))
-		size = serve_answer(serve, query->transport, &query->dns, query->verdict,
-				    query->received_ns, serve->reply);
+	if (!serve_replies_at_once(serve)) {
+		struct serve_message message = {.dns = query->dns, .verdict = query->verdict};
+		serve_find(serve, &message);
+		size = serve_answer(serve, query->transport, &message, query->received_ns,
+				    serve->reply);
+	}
 	if (size > 0)
 		serve_send_ready(serve, query, serve->reply, size);
 	else

@@ -58,6 +58,15 @@ enum serve_outcome {
 	SERVE_PENDING, /* there is a query, to be given a path and to serve_query */
 };
 
+/* A message as far as it has been read. */
+struct serve_message {
+	struct dns_query dns;           /* leads into the message */
+	int verdict;                    /* what dns_query_parse said */
+	const struct plan_route *route; /* of a good question; NULL: not ours */
+	const struct cache_slot *slot;  /* from serve_expect_answer for serve_expect_facts */
+	struct cache_key key;           /* if there is a route, and a cache */
+};
+
 /* What serve_take gives back. */
 struct serve_reply {
 	uint8_t *octets; /* SERVE_REPLY_MAX; given by the caller */
@@ -73,6 +82,21 @@ struct serve_reply {
 enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
 			      const uint8_t *message, size_t size, int64_t now_ns,
 			      struct serve_reply *reply);
+
+/*
+ * The same in steps, for a transport that has many messages at once: each step is done for all of
+ * them before the next, so that what one reads of the cache is on its way from memory while others
+ * are dealt with. serve_read reads a message, which must stay where it is; the next two only fetch
+ * memory (cache_prefetch_slot, cache_prefetch_facts); serve_take_read is the rest of serve_take.
+ * Hot path.
+ */
+void serve_read(struct serve *serve, const struct transport *transport, const uint8_t *message,
+		size_t size, struct serve_message *out);
+void serve_expect_answer(const struct serve *serve, struct serve_message *message);
+void serve_expect_facts(const struct serve *serve, const struct serve_message *message);
+enum serve_outcome serve_take_read(struct serve *serve, const struct transport *transport,
+				   const struct serve_message *message, int64_t now_ns,
+				   struct serve_reply *reply);
 
 /* The time it took to answer what was replied to at once since the last call: for a batch. */
 void serve_observe(struct serve *serve, int64_t received_ns);

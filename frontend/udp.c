@@ -16,7 +16,14 @@
 #define UDP_RECEIVE_MAX 4096
 /* Longest datagram that is sent: the highest limits.udp_payload. */
 #define UDP_SEND_MAX SERVE_REPLY_MAX
-/* Batches read in a row before other events have their turn. */
+/* A line of the processor's cache between two buffers, so that their beginnings do not compete for
+   the same few places in it. */
+#define UDP_GAP 64
+/* Messages that go through serve.h's steps together. */
+#define UDP_ABREAST 16
+/* A batch as large as this says that more have come meanwhile: they are read at once ... */
+#define UDP_BUSY 8
+/* ... but so many batches at most before other events have their turn. */
 #define UDP_BATCHES_PER_EVENT 4
 
 union udp_control {
@@ -36,7 +43,7 @@ struct udp_receive {
 	struct iovec vectors[UDP_BATCH];
 	union udp_address clients[UDP_BATCH];
 	union udp_control controls[UDP_BATCH];
-	uint8_t messages[UDP_BATCH][UDP_RECEIVE_MAX];
+	uint8_t messages[UDP_BATCH][UDP_RECEIVE_MAX + UDP_GAP];
 };
 
 struct udp_send {
@@ -46,7 +53,7 @@ struct udp_send {
 	struct iovec vectors[UDP_BATCH];
 	union udp_address clients[UDP_BATCH];
 	union udp_control controls[UDP_BATCH];
-	uint8_t messages[UDP_BATCH][UDP_SEND_MAX];
+	uint8_t messages[UDP_BATCH][UDP_SEND_MAX + UDP_GAP];
 };
 
 struct udp_socket {
@@ -62,6 +69,7 @@ struct udp_server {
 	struct serve *serve;
 	LIST_HEAD(, udp_socket) sockets;
 	struct udp_receive receive;
+	struct serve_message read[UDP_ABREAST];
 	struct udp_send send;
 };
 
@@ -188,15 +196,17 @@ static void udp_read_control(struct msghdr *header, struct udp_path *path)
 	}
 }
 
-static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
+/* Takes the message that was received as number `at` and has been read. */
+static void udp_take(struct udp_socket *socket, size_t at, const struct serve_message *message,
+		     int64_t now_ns)
 {
 	struct udp_server *server = socket->server;
 	struct udp_receive *receive = &server->receive;
-	struct serve_reply reply = {.octets = udp_next_reply(server)};
+	struct serve_reply reply;
 	struct udp_path at_once;
+	reply.octets = udp_next_reply(server);
 	enum serve_outcome outcome =
-		serve_take(server->serve, &udp_transport, receive->messages[at],
-			   receive->headers[at].msg_len, now_ns, &reply);
+		serve_take_read(server->serve, &udp_transport, message, now_ns, &reply);
 	if (outcome == SERVE_DROPPED)
 		return;
 	struct udp_path *path = outcome == SERVE_REPLIED ? &at_once : &reply.query->path.udp;
@@ -208,6 +218,22 @@ static void udp_take(struct udp_socket *socket, size_t at, int64_t now_ns)
 		udp_gather_reply(server, path, reply.size);
 	else
 		serve_query(server->serve, reply.query);
+}
+
+/* Takes `count` messages, UDP_ABREAST at most, received as number `first` and following. */
+static void udp_take_abreast(struct udp_socket *socket, size_t first, size_t count, int64_t now_ns)
+{
+	struct udp_server *server = socket->server;
+	struct udp_receive *receive = &server->receive;
+	for (size_t i = 0; i < count; i++)
+		serve_read(server->serve, &udp_transport, receive->messages[first + i],
+			   receive->headers[first + i].msg_len, &server->read[i]);
+	for (size_t i = 0; i < count; i++)
+		serve_expect_answer(server->serve, &server->read[i]);
+	for (size_t i = 0; i < count; i++)
+		serve_expect_facts(server->serve, &server->read[i]);
+	for (size_t i = 0; i < count; i++)
+		udp_take(socket, first + i, &server->read[i], now_ns);
 }
 
 static int udp_receive(struct udp_socket *socket)
@@ -227,16 +253,18 @@ static void udp_on_readable(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	struct udp_socket *socket = ctx;
 	for (int batch = 0; batch < UDP_BATCHES_PER_EVENT; batch++) {
-		int count = udp_receive(socket);
+		int received = udp_receive(socket);
+		/* Nothing, or an error of one earlier reply (ICMP): gone once read. */
+		size_t count = received > 0 ? (size_t)received : 0;
 		int64_t now_ns = clock_now_ns();
-		for (int i = 0; i < count; i++)
-			udp_take(socket, (size_t)i, now_ns);
+		for (size_t i = 0; i < count; i += UDP_ABREAST)
+			udp_take_abreast(socket, i,
+					 count - i < UDP_ABREAST ? count - i : UDP_ABREAST, now_ns);
 		serve_observe(socket->server->serve, now_ns);
-		if (count < UDP_BATCH)
-			break; /* drained, or an error of one earlier reply (ICMP): gone once read
-				*/
+		udp_flush(socket->server);
+		if (count < UDP_BUSY)
+			break;
 	}
-	udp_flush(socket->server);
 }
 
 /* --- life and death --------------------------------------------------------------------------- */
