@@ -59,6 +59,12 @@ int command_cache_show(struct storage *storage, const struct options *options, c
 		       size_t count);
 int command_reload(struct storage *storage, const struct options *options, char **words,
 		   size_t count);
+int command_announcer_status(struct storage *storage, const struct options *options, char **words,
+			     size_t count);
+int command_announcer_drain(struct storage *storage, const struct options *options, char **words,
+			    size_t count);
+int command_announcer_undrain(struct storage *storage, const struct options *options, char **words,
+			      size_t count);
 int command_status(struct storage *storage, const struct options *options, char **words,
 		   size_t count);
 

@@ -124,9 +124,37 @@ static const struct command commands[] = {
 	 "Exit 0 when all front ends have answered, else 1.\n",
 	 COMMAND_NO_STORE, OPTION_ADMIN, 1, 1, command_cache_show},
 
+	{"announcer", "status", "[--json] [--admin HOST:PORT]...",
+	 "show announcers' peers and services, and what they announce and why",
+	 "  --json              as JSON; of several announcers one value after the other\n"
+	 "  --admin HOST:PORT   an announcer's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9155\n"
+	 "\n"
+	 "Exit 0 when all have answered, whatever they say, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN | OPTION_JSON, 0, 0, command_announcer_status},
+
+	{"announcer", "drain", "[SERVICE] [--admin HOST:PORT]...",
+	 "take a node out: withdraw its services' addresses, or those of one service",
+	 "  --admin HOST:PORT   an announcer's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9155\n"
+	 "\n"
+	 "The addresses become a last resort first (RFC 8326) and are withdrawn a little later,\n"
+	 "so that no query is lost; DNS goes on answering. It stays so until undrained, or until\n"
+	 "the announcer is started again. Exit 0 when all have done it, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN, 0, 1, command_announcer_drain},
+
+	{"announcer", "undrain", "[SERVICE] [--admin HOST:PORT]...",
+	 "bring a drained node, or one service, back",
+	 "  --admin HOST:PORT   an announcer's admin address; may be repeated; default\n"
+	 "                127.0.0.1:9155\n"
+	 "\n"
+	 "Announced as soon as DNS answers the probe. Exit 0 when all have done it, else 1.\n",
+	 COMMAND_NO_STORE, OPTION_ADMIN, 0, 1, command_announcer_undrain},
+
 	{NULL, "status", "[--admin HOST:PORT]...", "ask running servers how they are",
 	 "  --admin HOST:PORT   a server's admin address; may be repeated; default\n"
-	 "                127.0.0.1:9153 (godwit-frontend) and 127.0.0.1:9154 (godwit-backend)\n"
+	 "                127.0.0.1:9153 (godwit-frontend) and 127.0.0.1:9154 (godwit-backend),\n"
+	 "                and 127.0.0.1:9155 (godwit-announcer) if one is there\n"
 	 "\n"
 	 "Exit 0 when all are ready, else 1.\n",
 	 COMMAND_NO_STORE, OPTION_ADMIN, 0, 0, command_status},

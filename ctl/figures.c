@@ -44,6 +44,14 @@ static const struct figure figures[] = {
 	{"godwit_frontend_unanswered_total", "unanswered", FIGURE_TROUBLE},
 	{"godwit_frontend_drops_total", "dropped", FIGURE_TROUBLE},
 	{"godwit_frontend_retries_total", "retries", FIGURE_TROUBLE},
+	{"godwit_announcer_service_probe_up", "probes", FIGURE_PEERS},
+	{"godwit_announcer_service_announced", "services", FIGURE_PEERS},
+	{"godwit_announcer_service_drained", "drained", FIGURE_TROUBLE},
+	{"godwit_announcer_peer_up", "routers", FIGURE_PEERS},
+	{"godwit_announcer_bfd_up", "BFD", FIGURE_PEERS},
+	{"godwit_announcer_service_downs_total", "failures", FIGURE_TROUBLE},
+	{"godwit_announcer_bgp_lost_total", "sessions lost", FIGURE_TROUBLE},
+	{"godwit_announcer_netlink_errors_total", "address errors", FIGURE_TROUBLE},
 };
 
 #define FIGURES (sizeof(figures) / sizeof(figures[0]))

@@ -1,6 +1,6 @@
 /*
  * godwitctl status: asks servers' admin addresses, one after the other, whether they are ready, and
- * shows a few of their figures.
+ * shows a few of their figures. By default those of this machine; an announcer need not be there.
  */
 #include "ctl/command.h"
 #include "ctl/figures.h"
@@ -9,8 +9,23 @@
 
 #include <event2/buffer.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-static const char *const default_admins[] = {"127.0.0.1:9153", "127.0.0.1:9154"};
+static const char *const default_admins[] = {"127.0.0.1:9153", "127.0.0.1:9154", "127.0.0.1:9155"};
+#define DEFAULT_ADMINS (sizeof(default_admins) / sizeof(default_admins[0]))
+#define DEFAULT_ANNOUNCER (DEFAULT_ADMINS - 1)
+
+/* False when nobody listens there: a server that hangs does. */
+static bool is_there(const struct http_server *server)
+{
+	int fd = socket(server->address.addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool there = fd < 0 || connect(fd, (const struct sockaddr *)&server->address.addr,
+				       server->address.addr_size) == 0;
+	if (fd >= 0)
+		close(fd);
+	return there;
+}
 
 /* Prints a server's state. Returns true when it is ready. */
 static bool show_server(const struct http_server *server)
@@ -35,13 +50,16 @@ int command_status(struct storage *storage, const struct options *options, char 
 		   size_t count)
 {
 	struct http_server servers[OPTIONS_REPEAT_MAX];
-	const char *const *admins = options->admin_count ? options->admin : default_admins;
-	size_t server_count = options->admin_count ? options->admin_count : 2;
+	bool given = options->admin_count > 0;
+	const char *const *admins = given ? options->admin : default_admins;
+	size_t server_count = given ? options->admin_count : DEFAULT_ADMINS;
 	size_t failed = 0;
 
 	(void)storage, (void)words, (void)count;
 	if (http_read_servers(admins, server_count, servers))
 		return EXIT_FAILURE;
+	if (!given && !is_there(&servers[DEFAULT_ANNOUNCER]))
+		server_count--;
 	for (size_t i = 0; i < server_count; i++)
 		if (!show_server(&servers[i]))
 			failed++;

@@ -58,7 +58,8 @@ def test_help_and_version_go_to_standard_output():
     text = godwit.run(godwit.program("godwitctl"), "--help").stdout
     for words in ("init", "zone add", "zone list", "zone import", "zone export", "zone delete",
                   "record set", "record add", "record delete", "record list", "copy", "reload",
-                  "cache flush", "cache show", "status"):
+                  "cache flush", "cache show", "announcer status", "announcer drain",
+                  "announcer undrain", "status"):
         assert words in text
         own = godwit.run(godwit.program("godwitctl"), *words.split(), "--help").stdout
         assert words in own
