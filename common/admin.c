@@ -52,7 +52,9 @@ struct admin {
 	struct metrics *metrics;
 	admin_ready_fn ready;
 	void *ctx;
-	pthread_mutex_t pages_lock; /* for the two below */
+	pthread_mutex_t pages_lock; /* for what is below */
+	admin_ready_fn live;        /* NULL: not asked */
+	void *live_ctx;
 	struct admin_page pages[ADMIN_PAGES_MAX];
 	size_t page_count;
 };
@@ -113,24 +115,39 @@ static void admin_on_metrics(struct evhttp_request *request, void *ctx)
 	evbuffer_free(body);
 }
 
+/* Asks one of the program's functions and replies 200 or 503 with its words. */
+static void admin_reply_judgement(struct evhttp_request *request, admin_ready_fn judge, void *ctx)
+{
+	char reason[ADMIN_REASON_MAX] = "";
+
+	if (judge(ctx, reason, sizeof(reason)))
+		admin_reply_text(request, HTTP_OK, "OK", reason);
+	else
+		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
+}
+
 static void admin_on_live(struct evhttp_request *request, void *ctx)
 {
-	(void)ctx;
-	if (admin_is_read(request))
+	struct admin *admin = ctx;
+
+	if (!admin_is_read(request))
+		return;
+	pthread_mutex_lock(&admin->pages_lock);
+	admin_ready_fn live = admin->live;
+	void *live_ctx = admin->live_ctx;
+	pthread_mutex_unlock(&admin->pages_lock);
+	if (live)
+		admin_reply_judgement(request, live, live_ctx);
+	else
 		admin_reply_text(request, HTTP_OK, "OK", "alive");
 }
 
 static void admin_on_ready(struct evhttp_request *request, void *ctx)
 {
 	struct admin *admin = ctx;
-	char reason[ADMIN_REASON_MAX] = "";
 
-	if (!admin_is_read(request))
-		return;
-	if (admin->ready(admin->ctx, reason, sizeof(reason)))
-		admin_reply_text(request, HTTP_OK, "OK", reason);
-	else
-		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
+	if (admin_is_read(request))
+		admin_reply_judgement(request, admin->ready, admin->ctx);
 }
 
 /* What the program has at a path: a page of some method, and which methods there are. */
@@ -165,7 +182,6 @@ static bool admin_on_page(struct evhttp_request *request, struct admin *admin)
 	const char *path = evhttp_uri_get_path(uri);
 	bool is_post = evhttp_request_get_command(request) == EVHTTP_REQ_POST;
 	enum admin_method method = is_post ? ADMIN_POST : ADMIN_GET;
-	char reply[ADMIN_REPLY_MAX] = "";
 
 	if (!path)
 		return false;
@@ -177,9 +193,16 @@ static bool admin_on_page(struct evhttp_request *request, struct admin *admin)
 				    is_post ? "this page is read by GET" : "POST does it");
 		return true;
 	}
+	char *reply = malloc(ADMIN_REPLY_MAX);
+	if (!reply) {
+		evhttp_send_error(request, HTTP_INTERNAL, NULL);
+		return true;
+	}
+	reply[0] = '\0';
 	bool done =
-		match.page.write(match.page.ctx, evhttp_uri_get_query(uri), reply, sizeof(reply));
+		match.page.write(match.page.ctx, evhttp_uri_get_query(uri), reply, ADMIN_REPLY_MAX);
 	admin_reply_text(request, done ? HTTP_OK : ADMIN_CONFLICT, done ? "OK" : "Conflict", reply);
+	free(reply);
 	return true;
 }
 
@@ -317,6 +340,14 @@ fail:
 		close(fd);
 	admin_stop(admin);
 	return NULL;
+}
+
+void admin_set_live(struct admin *admin, admin_ready_fn live, void *ctx)
+{
+	pthread_mutex_lock(&admin->pages_lock);
+	admin->live = live;
+	admin->live_ctx = ctx;
+	pthread_mutex_unlock(&admin->pages_lock);
 }
 
 void admin_add_page(struct admin *admin, enum admin_method method, const char *path,

@@ -2,8 +2,8 @@
  * The admin HTTP server of a program: /metrics, /livez and /readyz, and what a program adds, on a
  * thread of its own, so that a scrape or a probe is answered while the rest is busy.
  *
- * /livez answers 200 as long as the process runs its loops; /readyz answers 200, or 503 with one
- * line that says what is missing. Made for trusted networks: no TLS, small limits.
+ * /livez answers 200 as long as the process runs its loops, else 503; /readyz answers 200, or 503
+ * with one line that says what is missing. Made for trusted networks: no TLS, small limits.
  */
 #ifndef GODWIT_COMMON_ADMIN_H
 #define GODWIT_COMMON_ADMIN_H
@@ -27,6 +27,13 @@ typedef bool (*admin_ready_fn)(void *ctx, char *reason, size_t reason_size);
 struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
 			  void *ctx, char *error, size_t error_size);
 
+/*
+ * Asks `live` for /livez too, in the manner of `ready`: for a program whose loops can stand still
+ * while this one runs. Without it /livez says 200 whenever it is asked. Any thread; `ctx` must be
+ * good until the server is stopped.
+ */
+void admin_set_live(struct admin *admin, admin_ready_fn live, void *ctx);
+
 /* How a page is asked for: GET reads, POST does something. */
 enum admin_method { ADMIN_GET, ADMIN_POST };
 
@@ -34,7 +41,7 @@ enum admin_method { ADMIN_GET, ADMIN_POST };
 #define ADMIN_PAGES_MAX 8
 
 /* Room for a page's reply, in octets: what admin_page_fn's `reply_size` is. */
-#define ADMIN_REPLY_MAX 16384
+#define ADMIN_REPLY_MAX (1024 * 1024)
 
 /*
  * A program's own page, on the admin thread; `query` is what stood behind the "?", or NULL. Writes

@@ -90,7 +90,7 @@ static int open_connection(const struct fixture *fixture)
 /* Sends a request and reads the reply to its end into a static buffer. */
 static const char *ask(const struct fixture *fixture, const char *request)
 {
-	static char reply[65536];
+	static char reply[ADMIN_REPLY_MAX + 4096];
 	size_t used = 0;
 	ssize_t got;
 	int fd = open_connection(fixture);
@@ -183,6 +183,24 @@ static void test_the_programs_own_page_is_posted_to(void)
 	stop(&fixture);
 }
 
+static void test_liveness_is_asked_where_the_program_says_so(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	ready_now = false;
+	const char *reply = ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nalive\n");
+	admin_set_live(fixture.admin, answer_ready, what);
+	ASSERT_STARTS(ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n"), "HTTP/1.0 503 ");
+	ready_now = true;
+	reply = ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	ASSERT_ENDS(reply, "\r\n\r\nzones in\n");
+	stop(&fixture);
+}
+
 /* Fills its reply to the last octet. */
 static bool fill(void *ctx, const char *query, char *reply, size_t reply_size)
 {
@@ -195,7 +213,7 @@ static bool fill(void *ctx, const char *query, char *reply, size_t reply_size)
 static void test_pages_have_a_method_and_room(void)
 {
 	struct fixture fixture;
-	char expected[ADMIN_REPLY_MAX + 1];
+	static char expected[ADMIN_REPLY_MAX + 1];
 	static char letter[] = "x";
 	int calls = 0;
 
@@ -327,6 +345,8 @@ int main(void)
 		{"metrics are Prometheus text", test_metrics_are_prometheus_text},
 		{"other requests are refused", test_other_requests_are_refused},
 		{"the program's own page is posted to", test_the_programs_own_page_is_posted_to},
+		{"liveness is asked where the program says so",
+		 test_liveness_is_asked_where_the_program_says_so},
 		{"pages have a method and room", test_pages_have_a_method_and_room},
 		{"a page too many is not served", test_a_page_too_many_is_not_served},
 		{"a taken port is named", test_a_taken_port_is_named},
