@@ -1,0 +1,104 @@
+/* godwit-announcer: options, signals, and the order of starting and stopping. */
+#include "announcer/announcer.h"
+#include "common/log.h"
+#include "common/program.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define NAME "godwit-announcer"
+
+static const char help[] =
+	"Usage: godwit-announcer --config FILE [--check]\n"
+	"\n"
+	"Announces a DNS service's addresses to routers over BGP for as long as DNS really\n"
+	"answers there, and takes them back the moment it does not.\n"
+	"\n"
+	"  --config FILE  read the configuration from FILE; docs/announcer.yaml has every key\n"
+	"  --check        check the configuration and exit: 0 when it is good\n"
+	"  --help         print this text and exit\n"
+	"  --version      print the version and exit\n"
+	"\n"
+	"SIGTERM stops: routes are announced as a last resort (RFC 8326), then withdrawn, and\n"
+	"routers get the time to act on it; a second SIGTERM ends at once. SIGHUP reads\n"
+	"log.level and log.format again.\n";
+
+static void main_reload(struct announcer *announcer, const char *path)
+{
+	char error[1024];
+	struct announcer_config *config = announcer_config_load(path, error, sizeof(error));
+	if (config)
+		announcer_reload(announcer, config);
+	else
+		log_error("configuration not read anew", "cause=%s", error);
+}
+
+/* Ends the process the way it would end had it never caught `number`. */
+static void main_die_of(int number)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, number);
+	signal(number, SIG_DFL);
+	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
+	raise(number);
+}
+
+/* Waits until the announcer has stopped. A second signal to end ends the process at once. */
+static void main_wait_stopped(const struct announcer *announcer)
+{
+	const struct timespec step = {.tv_nsec = 10000000};
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	while (!announcer_has_stopped(announcer)) {
+		int number = sigtimedwait(&signals, NULL, &step);
+		if (number > 0) {
+			log_warning("second signal: ending at once", NULL);
+			main_die_of(number);
+		}
+	}
+}
+
+static int main_run(struct announcer_config *config, const char *path)
+{
+	char error[1024];
+	struct announcer *announcer = announcer_start(config, error, sizeof(error));
+	if (!announcer) {
+		log_error("cannot start", "cause=%s", error);
+		return EXIT_FAILURE;
+	}
+	log_info("started", "version=" GODWIT_VERSION);
+	int signal_number;
+	while ((signal_number = program_wait_signal()) == SIGHUP)
+		main_reload(announcer, path);
+	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+	announcer_begin_stop(announcer);
+	main_wait_stopped(announcer);
+	announcer_destroy(announcer);
+	log_info("stopped", NULL);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct program_options options;
+	char error[1024] = "";
+	program_block_signals();
+	program_parse_options(argc, argv, NAME, help, &options);
+	struct announcer_config *config =
+		announcer_config_load(options.config_path, error, sizeof(error));
+	if (!config) {
+		fprintf(stderr, NAME ": %s\n", error);
+		return EXIT_FAILURE;
+	}
+	if (options.check) {
+		announcer_config_free(config);
+		return EXIT_SUCCESS;
+	}
+	log_setup(config->log.level, config->log.format);
+	return main_run(config, options.config_path);
+}
