@@ -125,8 +125,11 @@ static int bgp_parameters_read(const uint8_t *p, size_t size, struct bgp_offer *
 	size_t left = p[0];
 	size_t head = 2; /* of each parameter: its type and length */
 
-	if (left > 0 && size >= 4 && p[1] == BGP_PARAMETER_EXTENDED) {
+	if (left > 0 && size > 1 && p[1] == BGP_PARAMETER_EXTENDED) {
 		/* RFC 9072 section 2: the first length is not looked at, unless it is 0. */
+		if (size < 4)
+			return bgp_fault_set(fault, BGP_ERROR_OPEN, BGP_OPEN_UNSPECIFIC,
+					     "peer's OPEN has a parameter that is cut off");
 		left = bgp_get16(p + 2);
 		head = 3;
 		size -= 4;
