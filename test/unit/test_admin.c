@@ -186,13 +186,14 @@ static void test_the_programs_own_page_is_posted_to(void)
 static void test_liveness_is_asked_where_the_program_says_so(void)
 {
 	struct fixture fixture;
+	static char zones[] = "zones";
 
 	start(&fixture);
 	ready_now = false;
 	const char *reply = ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
 	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
 	ASSERT_ENDS(reply, "\r\n\r\nalive\n");
-	admin_set_live(fixture.admin, answer_ready, what);
+	admin_set_live(fixture.admin, answer_ready, zones);
 	ASSERT_STARTS(ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n"), "HTTP/1.0 503 ");
 	ready_now = true;
 	reply = ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n");
