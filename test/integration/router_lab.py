@@ -336,6 +336,11 @@ class Router:
     """What the kinds have in common: one set of processes, restarted with the same files."""
 
     kind = None
+    admin = ""
+
+    @property
+    def name(self):
+        return self.kind
 
     def __init__(self, namespace, asn, router_id, peers, networks=(), extra=""):
         self.namespace = namespace
@@ -545,7 +550,7 @@ class Bird(Router):
 log "{self.directory}/bird.messages.log" {{ info, remote, warning, error, auth, fatal, bug }};
 router id {self.router_id};
 protocol device {{ scan time 2; }}
-protocol direct {{ ipv4; ipv6; }}
+protocol direct {{ ipv4; ipv6; interface -"lo", "*"; }}
 protocol bfd {{ }}
 protocol kernel kernel4 {{ ipv4 {{ import none; export where source = RTS_BGP; }}; merge paths on; }}
 protocol kernel kernel6 {{ ipv6 {{ import none; export where source = RTS_BGP; }}; merge paths on; }}
