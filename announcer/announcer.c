@@ -31,7 +31,6 @@ static void announcer_publish(struct announcer *announcer)
 		log_warning_limited("status not brought up to date", "cause=%s", "out of memory");
 		return;
 	}
-	snapshot->now_ms = clock_now_ms();
 	snapshot->as = config->bgp.as;
 	snapshot->router_id = config->bgp.router_id;
 	snapshot->stopping = announcer->end != ANNOUNCER_RUNS;
@@ -82,6 +81,8 @@ static void announcer_on_tick(evutil_socket_t fd, short what, void *ctx)
 			announcer_on_hosts(announcer);
 			break;
 		}
+	/* What a probe suffers from changes without a change of its state. */
+	announcer_update(announcer);
 	announcer_publish(announcer);
 }
 
