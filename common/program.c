@@ -88,3 +88,14 @@ int program_wait_signal(void)
 		continue;
 	return number;
 }
+
+int program_wait_signal_for(int timeout_ms)
+{
+	const struct timespec wait = {.tv_sec = timeout_ms / 1000,
+				      .tv_nsec = timeout_ms % 1000 * 1000000L};
+	sigset_t set;
+
+	program_fill_signals(&set);
+	int number = sigtimedwait(&set, NULL, &wait);
+	return number > 0 ? number : 0;
+}

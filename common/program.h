@@ -28,4 +28,7 @@ void program_block_signals(void);
 /* Waits for one of the blocked signals and returns its number. Main thread. */
 int program_wait_signal(void);
 
+/* The same for `timeout_ms` milliseconds at most; 0 when none has come. */
+int program_wait_signal_for(int timeout_ms);
+
 #endif

@@ -92,8 +92,10 @@ static grpc_arg channel_arg_string(const char *key, const char *value)
 			  .value.string = (char *)(uintptr_t)value};
 }
 
-static grpc_channel *channel_connect(const char *target, const char *authority)
+static grpc_channel *channel_connect(const char *target, const struct plan_backend *backend)
 {
+	char server_name[256];
+	credentials_server_name(backend->credentials, backend->text, server_name);
 	grpc_arg args[] = {
 		channel_arg_integer(GRPC_ARG_MINIMAL_STACK, 1),
 		channel_arg_integer(GRPC_ARG_ENABLE_RETRIES, 0),
@@ -108,16 +110,19 @@ static grpc_channel *channel_connect(const char *target, const char *authority)
 		/* The environment's http_proxy is not meant for us. */
 		channel_arg_integer(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
 		channel_arg_integer(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-		channel_arg_string(GRPC_ARG_DEFAULT_AUTHORITY, authority),
+		channel_arg_string(GRPC_ARG_DEFAULT_AUTHORITY, backend->text),
+		channel_arg_string(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, server_name),
 	};
 	grpc_channel_args list = {sizeof(args) / sizeof(args[0]), args};
-	grpc_channel_credentials *credentials = grpc_insecure_credentials_create();
+	grpc_channel_credentials *credentials =
+		credentials_open(backend->credentials, backend->address.kind);
 	grpc_channel *channel = grpc_channel_create(target, credentials, &list);
 	grpc_channel_credentials_release(credentials);
 	return channel;
 }
 
-struct channel *channel_open(struct channel_queue *queue, const char *target, const char *authority,
+struct channel *channel_open(struct channel_queue *queue, const char *target,
+			     const struct plan_backend *backend,
 			     const struct channel_handler *handler, void *owner)
 {
 	struct channel *channel = calloc(1, sizeof(*channel));
@@ -128,7 +133,7 @@ struct channel *channel_open(struct channel_queue *queue, const char *target, co
 	channel->queue = queue;
 	channel->handler = *handler;
 	channel->owner = owner;
-	channel->channel = channel_connect(target, authority);
+	channel->channel = channel_connect(target, backend);
 	for (int i = 0; i < CHANNEL_METHODS; i++)
 		channel->methods[i] = grpc_channel_register_call(channel->channel,
 								 channel_methods[i], NULL, NULL);

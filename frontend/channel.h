@@ -17,6 +17,7 @@
 #define GODWIT_FRONTEND_CHANNEL_H
 
 #include "frontend/channel_queue.h"
+#include "frontend/plan.h"
 
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
@@ -65,10 +66,12 @@ struct channel_handler {
 
 /*
  * Opens a channel to a gRPC target that needs no resolving ("ipv4:192.0.2.1:8053") and starts to
- * connect. `authority` is the HTTP/2 authority to send, "host:port". `handler` is copied,
- * `owner` is passed to `state`. NULL when memory is short.
+ * connect. `backend` says how: its `text` is the HTTP/2 authority to send, "host:port", and with
+ * its credentials decides which certificate is expected. It is not needed afterwards. `handler` is
+ * copied, `owner` is passed to `state`. NULL when memory is short.
  */
-struct channel *channel_open(struct channel_queue *queue, const char *target, const char *authority,
+struct channel *channel_open(struct channel_queue *queue, const char *target,
+			     const struct plan_backend *backend,
 			     const struct channel_handler *handler, void *owner);
 
 /* Closes it. Calls in flight go on to their end; no `state` callback comes any more. */

@@ -23,7 +23,8 @@
 #define FRONTEND_RESOLVE_MS 2000
 
 struct frontend {
-	struct frontend_config *config; /* what the workers run with; routes are in `plan` */
+	struct frontend_config *config; /* what the workers run with */
+	struct frontend_config *routes; /* what `plan` was made of: `config`, or a later one */
 	struct metrics *metrics;
 	struct tls *tls; /* NULL, and the next one: nothing encrypted is listened for */
 	struct clients *clients;
@@ -152,10 +153,11 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 
 static int frontend_start_workers(struct frontend *frontend, char *error, size_t error_size)
 {
-	snprintf(error, error_size, "out of memory or threads");
-	frontend->plan = plan_create(frontend->config, frontend_on_addresses, frontend);
+	frontend->plan = plan_create(frontend->config, frontend_on_addresses, frontend, error,
+				     error_size);
 	if (!frontend->plan)
 		return -1;
+	snprintf(error, error_size, "out of memory or threads");
 	if (frontend->status.watcher)
 		watcher_set_plan(frontend->status.watcher, frontend->plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
@@ -191,6 +193,7 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 		return NULL;
 	}
 	frontend->config = config;
+	frontend->routes = config;
 	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
 	if (listen_check_free(config, error, error_size) != 0 ||
 	    frontend_create_cache(frontend, error, error_size) != 0 ||
@@ -213,12 +216,14 @@ failed:
 	return NULL;
 }
 
-/* Goes over to the routes of `config`. */
+/* Goes over to the routes of `config`, or stays with those it has. */
 static void frontend_change_plan(struct frontend *frontend, const struct frontend_config *config)
 {
-	struct plan *plan = plan_create(config, frontend_on_addresses, frontend);
+	char error[512];
+	struct plan *plan =
+		plan_create(config, frontend_on_addresses, frontend, error, sizeof(error));
 	if (!plan) {
-		log_error("routes not reloaded: out of memory", NULL);
+		log_error("routes not reloaded", "error=%s", error);
 		return;
 	}
 	/* Routes must not lose their backends while names are looked up again. */
@@ -245,7 +250,17 @@ void frontend_reload(struct frontend *frontend, struct frontend_config *config)
 			    "routes, log.level, log.format");
 	log_setup(config->log.level, config->log.format);
 	frontend_change_plan(frontend, config);
-	frontend_config_free(config);
+	if (frontend->routes != frontend->config)
+		frontend_config_free(frontend->routes);
+	frontend->routes = config;
+}
+
+void frontend_look_at_files(struct frontend *frontend)
+{
+	if (!plan_look_at_files(frontend->plan))
+		return;
+	log_info("certificates for backends have changed", NULL);
+	frontend_change_plan(frontend, frontend->routes);
 }
 
 void frontend_begin_stop(struct frontend *frontend)
@@ -280,6 +295,8 @@ void frontend_destroy(struct frontend *frontend)
 	sources_destroy(frontend->sources);
 	coherence_destroy(frontend->coherence);
 	metrics_destroy(frontend->metrics);
+	if (frontend->routes != frontend->config)
+		frontend_config_free(frontend->routes);
 	frontend_config_free(frontend->config);
 	free(frontend);
 }

@@ -23,6 +23,12 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
  */
 void frontend_reload(struct frontend *frontend, struct frontend_config *config);
 
+/*
+ * Looks whether certificates for backends have changed, and goes over to new connections with the new
+ * ones if so. Every TLS_FILES_INTERVAL_MS.
+ */
+void frontend_look_at_files(struct frontend *frontend);
+
 /* Begins to stop: no new queries, those in flight are answered. Does not wait. */
 void frontend_begin_stop(struct frontend *frontend);
 

@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "common/tls_files.h"
 #include "frontend/config.h"
 #include "frontend/frontend.h"
 
@@ -104,8 +105,15 @@ static int main_run(struct frontend_config *config, const char *path)
 		return EXIT_FAILURE;
 	}
 	int signal_number;
-	while ((signal_number = program_wait_signal()) == SIGHUP)
-		main_reload(frontend, path);
+	for (;;) {
+		signal_number = program_wait_signal_for(TLS_FILES_INTERVAL_MS);
+		if (signal_number == 0)
+			frontend_look_at_files(frontend);
+		else if (signal_number == SIGHUP)
+			main_reload(frontend, path);
+		else
+			break;
+	}
 	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
 	frontend_begin_stop(frontend);
 	main_wait_stopped(frontend);

@@ -7,16 +7,20 @@
 #include <string.h>
 
 /* The backend's index, added if it is new. `plan->backends` has room. */
-static size_t plan_add_backend(struct plan *plan, const struct frontend_backend *source)
+static size_t plan_add_backend(struct plan *plan, const struct frontend_backend *source,
+			       const struct credentials *credentials)
 {
 	for (size_t i = 0; i < plan->backend_count; i++) {
 		const struct address *known = &plan->backends[i].address;
 		if (known->kind == source->address.kind && known->port == source->address.port &&
-		    strcmp(known->host, source->address.host) == 0)
+		    strcmp(known->host, source->address.host) == 0 &&
+		    strcmp(credentials_name(plan->backends[i].credentials),
+			   credentials_name(credentials)) == 0)
 			return i;
 	}
 	struct plan_backend *backend = &plan->backends[plan->backend_count];
 	backend->address = source->address;
+	backend->credentials = credentials;
 	snprintf(backend->text, sizeof(backend->text), "%s",
 		 source->address.kind == ADDRESS_UNIX ? "localhost" : source->text);
 	return plan->backend_count++;
@@ -31,22 +35,28 @@ static uint64_t plan_hash(uint64_t hash, const char *text)
 	return hash;
 }
 
-static int plan_add_route(struct plan *plan, const struct frontend_route *source)
+static int plan_add_route(struct plan *plan, const struct frontend_route *source, char *error,
+			  size_t error_size)
 {
+	struct credentials *credentials = credentials_create(&source->tls, error, error_size);
+	if (!credentials)
+		return -1;
+	plan->credentials[plan->route_count] = credentials;
+	snprintf(error, error_size, "out of memory");
 	struct plan_route *route = &plan->routes[plan->route_count];
 	memcpy(route->zone, source->zone, sizeof(route->zone));
 	route->minimal_any = source->minimal_any;
 	dns_name_to_text(route->zone, route->zone_text);
+	plan->route_count++; /* what it has is freed with the plan, whatever follows */
 	route->backends = calloc(source->backend_count, sizeof(route->backends[0]));
 	if (!route->backends)
 		return -1;
 	route->backend_count = source->backend_count;
 	route->id = plan_hash(0xcbf29ce484222325u, route->zone_text);
 	for (size_t i = 0; i < source->backend_count; i++) {
-		route->backends[i] = plan_add_backend(plan, &source->backends[i]);
+		route->backends[i] = plan_add_backend(plan, &source->backends[i], credentials);
 		route->id = plan_hash(route->id, source->backends[i].text);
 	}
-	plan->route_count++;
 	return 0;
 }
 
@@ -75,8 +85,9 @@ static int plan_start_resolver(struct plan *plan, void (*changed)(void *ctx), vo
 }
 
 struct plan *plan_create(const struct frontend_config *config, void (*changed)(void *ctx),
-			 void *ctx)
+			 void *ctx, char *error, size_t error_size)
 {
+	snprintf(error, error_size, "out of memory");
 	struct plan *plan = calloc(1, sizeof(*plan));
 	if (!plan)
 		return NULL;
@@ -85,10 +96,11 @@ struct plan *plan_create(const struct frontend_config *config, void (*changed)(v
 		backends += config->routes[i].backend_count;
 	plan->routes = calloc(config->route_count, sizeof(plan->routes[0]));
 	plan->backends = calloc(backends, sizeof(plan->backends[0]));
-	if (!plan->routes || !plan->backends)
+	plan->credentials = calloc(config->route_count, sizeof(plan->credentials[0]));
+	if (!plan->routes || !plan->backends || !plan->credentials)
 		goto failed;
 	for (size_t i = 0; i < config->route_count; i++)
-		if (plan_add_route(plan, &config->routes[i]) != 0)
+		if (plan_add_route(plan, &config->routes[i], error, error_size) != 0)
 			goto failed;
 	if (plan_build_table(plan) != 0 || plan_start_resolver(plan, changed, ctx) != 0)
 		goto failed;
@@ -110,11 +122,22 @@ void plan_destroy(struct plan *plan)
 		return;
 	plan_stop(plan);
 	route_table_destroy(plan->table);
-	for (size_t i = 0; i < plan->route_count; i++)
+	for (size_t i = 0; i < plan->route_count; i++) {
 		free(plan->routes[i].backends);
+		credentials_destroy(plan->credentials[i]);
+	}
+	free(plan->credentials);
 	free(plan->routes);
 	free(plan->backends);
 	free(plan);
+}
+
+bool plan_look_at_files(const struct plan *plan)
+{
+	bool changed = false;
+	for (size_t i = 0; i < plan->route_count; i++)
+		changed |= credentials_look(plan->credentials[i]);
+	return changed;
 }
 
 static void plan_describe(const struct sockaddr_storage *addr, struct plan_address *out)
@@ -136,8 +159,7 @@ static void plan_describe(const struct sockaddr_storage *addr, struct plan_addre
 			 ntohs(v6->sin6_port));
 }
 
-size_t plan_read_addresses(const struct plan *plan, size_t backend,
-			   struct plan_address out[RESOLVER_ADDRESSES_MAX])
+static size_t plan_describe_all(const struct plan *plan, size_t backend, struct plan_address *out)
 {
 	const struct address *address = &plan->backends[backend].address;
 	if (address->kind == ADDRESS_IP) {
@@ -153,5 +175,15 @@ size_t plan_read_addresses(const struct plan *plan, size_t backend,
 	size_t count = resolver_read(plan->resolver, backend, found);
 	for (size_t i = 0; i < count; i++)
 		plan_describe(&found[i], &out[i]);
+	return count;
+}
+
+size_t plan_read_addresses(const struct plan *plan, size_t backend,
+			   struct plan_address out[RESOLVER_ADDRESSES_MAX])
+{
+	size_t count = plan_describe_all(plan, backend, out);
+	const char *name = credentials_name(plan->backends[backend].credentials);
+	for (size_t i = 0; i < count; i++)
+		snprintf(out[i].key, sizeof(out[i].key), "%s%s", out[i].target, name);
 	return count;
 }

@@ -9,6 +9,7 @@
 
 #include "common/address.h"
 #include "frontend/config.h"
+#include "frontend/credentials.h"
 #include "frontend/resolver.h"
 #include "frontend/route.h"
 
@@ -19,6 +20,7 @@
 struct plan_backend {
 	char text[ADDRESS_TEXT_MAX]; /* as configured: the authority sent to it */
 	struct address address;
+	const struct credentials *credentials; /* the plan's */
 };
 
 struct plan_route {
@@ -34,27 +36,35 @@ struct plan {
 	struct route_table *table; /* finds indexes into `routes` */
 	struct plan_route *routes;
 	size_t route_count;
-	struct plan_backend *backends; /* each once, however many routes lead to it */
+	struct plan_backend *backends; /* each once, however many routes lead to it the same way */
 	size_t backend_count;
+	struct credentials **credentials; /* of each route, in order */
 	struct resolver *resolver;
 };
 
 /* Longest text of a gRPC target. */
 #define PLAN_TARGET_MAX (ADDRESS_TEXT_MAX + 16)
 
+/* Longest plan_address.key. */
+#define PLAN_KEY_MAX (PLAN_TARGET_MAX + CREDENTIALS_NAME_MAX)
+
 /* One address of a backend. */
 struct plan_address {
 	char target[PLAN_TARGET_MAX]; /* for gRPC, "ipv4:192.0.2.1:8053" */
 	char text[ADDRESS_TEXT_MAX];  /* for people, "192.0.2.1:8053" */
+	char key[PLAN_KEY_MAX];       /* target and credentials: equal for what is reached alike */
 };
 
 /*
  * Makes the plan of a configuration, which is not needed afterwards, and starts resolving names.
- * `changed` is called on a thread of the plan's own whenever addresses have changed. NULL when
- * memory is short.
+ * `changed` is called on a thread of the plan's own whenever addresses have changed. NULL with a
+ * reason: memory is short, or a certificate cannot be used.
  */
 struct plan *plan_create(const struct frontend_config *config, void (*changed)(void *ctx),
-			 void *ctx);
+			 void *ctx, char *error, size_t error_size);
+
+/* True when certificates for backends have changed and a plan made now would use new ones. */
+bool plan_look_at_files(const struct plan *plan);
 /* Ends its resolving: `changed` is called no more. For when what it leads to is to be freed. */
 void plan_stop(struct plan *plan);
 /* No worker may use it any more. */

@@ -26,16 +26,15 @@ static void replica_write_probe(struct replica *replica, const uint8_t *zone)
 
 /* The channel, and a stream that waits for it to be connected. */
 static int replica_open(struct replica *replica, const struct replica_options *options,
-			const char *authority)
+			const struct plan_backend *backend)
 {
-	const char *target = replica->address.target;
-	replica->channel =
-		channel_open(options->queue, target, authority, &options->calls, replica);
+	replica->channel = channel_open(options->queue, replica->address.target, backend,
+					&options->calls, replica);
 	if (!replica->channel)
 		return -1;
 	replica->sources = options->sources;
 	if (replica->sources)
-		replica->source = sources_hold(replica->sources, target);
+		replica->source = sources_hold(replica->sources, replica->address.key);
 	const struct stream_options stream = {
 		.base = options->base,
 		.channel = replica->channel,
@@ -50,8 +49,8 @@ static int replica_open(struct replica *replica, const struct replica_options *o
 }
 
 struct replica *replica_create(const struct replica_options *options,
-			       const struct plan_address *address, const char *authority,
-			       const uint8_t *zone)
+			       const struct plan_address *address,
+			       const struct plan_backend *backend, const uint8_t *zone)
 {
 	struct replica *replica = calloc(1, sizeof(*replica));
 	if (!replica)
@@ -60,7 +59,7 @@ struct replica *replica_create(const struct replica_options *options,
 	replica->address = *address;
 	atomic_store_explicit(&replica->figures.trusted, true, memory_order_relaxed);
 	replica_write_probe(replica, zone);
-	if (replica_open(replica, options, authority) != 0) {
+	if (replica_open(replica, options, backend) != 0) {
 		replica_destroy(replica);
 		return NULL;
 	}

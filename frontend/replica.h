@@ -67,12 +67,12 @@ struct replica_options {
 };
 
 /*
- * Makes a replica and starts to connect. `authority` is its name as configured, `zone` the apex
+ * Makes a replica and starts to connect. `backend` is not needed afterwards; `zone` is the apex
  * that probes ask for. NULL when memory is short.
  */
 struct replica *replica_create(const struct replica_options *options,
-			       const struct plan_address *address, const char *authority,
-			       const uint8_t *zone);
+			       const struct plan_address *address,
+			       const struct plan_backend *backend, const uint8_t *zone);
 /* Closes the channel and frees; no call may be in flight. */
 void replica_destroy(struct replica *replica);
 

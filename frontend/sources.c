@@ -11,7 +11,7 @@
 #include <string.h>
 
 struct sources_entry {
-	char target[PLAN_TARGET_MAX];
+	char key[PLAN_KEY_MAX];
 	unsigned int holders; /* 0: free */
 };
 
@@ -36,33 +36,33 @@ void sources_destroy(struct sources *sources)
 	free(sources);
 }
 
-/* The entry of a target, or a free one, or 0. Under the lock. */
-static uint32_t sources_find(const struct sources *sources, const char *target)
+/* The entry of a key, or a free one, or 0. Under the lock. */
+static uint32_t sources_find(const struct sources *sources, const char *key)
 {
 	uint32_t vacant = 0;
 	for (uint32_t i = COHERENCE_SOURCES - 1; i > 0; i--) {
 		const struct sources_entry *entry = &sources->entries[i];
 		if (entry->holders == 0)
 			vacant = i;
-		else if (strcmp(entry->target, target) == 0)
+		else if (strcmp(entry->key, key) == 0)
 			return i;
 	}
 	return vacant;
 }
 
-uint32_t sources_hold(struct sources *sources, const char *target)
+uint32_t sources_hold(struct sources *sources, const char *key)
 {
 	pthread_mutex_lock(&sources->lock);
-	uint32_t source = sources_find(sources, target);
+	uint32_t source = sources_find(sources, key);
 	if (source) {
 		struct sources_entry *entry = &sources->entries[source];
-		snprintf(entry->target, sizeof(entry->target), "%s", target);
+		snprintf(entry->key, sizeof(entry->key), "%s", key);
 		entry->holders++;
 	}
 	pthread_mutex_unlock(&sources->lock);
 	if (!source)
 		log_warning_limited("too many backends for the cache", "backend=%s limit=%d",
-				    target, COHERENCE_SOURCES - 1);
+				    key, COHERENCE_SOURCES - 1);
 	return source;
 }
 

@@ -16,10 +16,10 @@ struct sources *sources_create(void);
 void sources_destroy(struct sources *sources);
 
 /*
- * The number of an address (plan_address.target), held until it is released. 0, which need not be
+ * The number of an address (plan_address.key), held until it is released. 0, which need not be
  * released, when there are COHERENCE_SOURCES - 1 others: what it answers is not kept.
  */
-uint32_t sources_hold(struct sources *sources, const char *target);
+uint32_t sources_hold(struct sources *sources, const char *key);
 void sources_release(struct sources *sources, uint32_t source);
 
 #endif

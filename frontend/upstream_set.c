@@ -110,11 +110,11 @@ void upstream_destroy(struct upstream *upstream)
 
 /* --- bringing the replicas in line with the plan ---------------------------------------------- */
 
-static struct replica *upstream_find_replica(struct upstream *upstream, const char *target)
+static struct replica *upstream_find_replica(struct upstream *upstream, const char *key)
 {
 	struct replica *replica;
 	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	if (strcmp(replica->address.target, target) == 0)
+	if (strcmp(replica->address.key, key) == 0)
 		return replica;
 	return NULL;
 }
@@ -123,10 +123,10 @@ static struct replica *upstream_want_replica(struct upstream *upstream,
 					     const struct plan_route *route, size_t backend,
 					     const struct plan_address *address)
 {
-	struct replica *replica = upstream_find_replica(upstream, address->target);
+	struct replica *replica = upstream_find_replica(upstream, address->key);
 	if (!replica) {
 		replica = replica_create(&upstream->replica_options, address,
-					 upstream->plan->backends[backend].text, route->zone);
+					 &upstream->plan->backends[backend], route->zone);
 		if (!replica)
 			return NULL;
 		replica->id = ++upstream->last_id;

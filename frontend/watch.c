@@ -168,19 +168,19 @@ static void watch_on_state(void *ctx, void *owner, enum channel_state state)
 
 /* --- life and death --------------------------------------------------------------------------- */
 
-static int watch_connect(struct watch *watch, const char *authority)
+static int watch_connect(struct watch *watch, const struct plan_backend *backend)
 {
 	const struct channel_handler handler = {.state = watch_on_state};
 	watch->timer = evtimer_new(watch->options.base, watch_on_timer, watch);
 	if (!watch->timer)
 		return -1;
-	watch->channel = channel_open(watch->options.queue, watch->address.target, authority,
-				      &handler, watch);
+	watch->channel =
+		channel_open(watch->options.queue, watch->address.target, backend, &handler, watch);
 	return watch->channel ? 0 : -1;
 }
 
 struct watch *watch_create(const struct watch_options *options, const struct plan_address *address,
-			   const char *authority)
+			   const struct plan_backend *backend)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	if (!watch)
@@ -189,8 +189,8 @@ struct watch *watch_create(const struct watch_options *options, const struct pla
 	watch->address = *address;
 	watch->backoff =
 		(struct backoff){.min_ms = WATCH_PAUSE_MIN_MS, .max_ms = WATCH_PAUSE_MAX_MS};
-	watch->source = sources_hold(options->sources, address->target);
-	if (watch->source && watch_connect(watch, authority) != 0) {
+	watch->source = sources_hold(options->sources, address->key);
+	if (watch->source && watch_connect(watch, backend) != 0) {
 		watch_destroy(watch);
 		return NULL;
 	}
@@ -211,7 +211,7 @@ void watch_destroy(struct watch *watch)
 	free(watch);
 }
 
-const char *watch_target(const struct watch *watch)
+const char *watch_key(const struct watch *watch)
 {
-	return watch->address.target;
+	return watch->address.key;
 }

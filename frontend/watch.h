@@ -32,12 +32,12 @@ struct watch_options {
 	_Atomic unsigned int *count; /* of those that tell changes */
 };
 
-/* Starts to connect. `authority` as channel_open has it. NULL when memory is short. */
+/* Starts to connect. `backend` as channel_open has it. NULL when memory is short. */
 struct watch *watch_create(const struct watch_options *options, const struct plan_address *address,
-			   const char *authority);
+			   const struct plan_backend *backend);
 void watch_destroy(struct watch *watch);
 
-/* The gRPC target of its address. */
-const char *watch_target(const struct watch *watch);
+/* Its address' plan_address.key. */
+const char *watch_key(const struct watch *watch);
 
 #endif

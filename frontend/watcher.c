@@ -30,12 +30,12 @@ struct watcher {
 
 /* --- the set ---------------------------------------------------------------------------------- */
 
-/* Takes the watch of a target out of `watches`, or NULL. */
-static struct watch *watcher_take(struct watch **watches, size_t count, const char *target)
+/* Takes the watch of a key out of `watches`, or NULL. */
+static struct watch *watcher_take(struct watch **watches, size_t count, const char *key)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct watch *watch = watches[i];
-		if (watch && strcmp(watch_target(watch), target) == 0) {
+		if (watch && strcmp(watch_key(watch), key) == 0) {
 			watches[i] = NULL;
 			return watch;
 		}
@@ -43,27 +43,27 @@ static struct watch *watcher_take(struct watch **watches, size_t count, const ch
 	return NULL;
 }
 
-static bool watcher_has(const struct watcher *watcher, const char *target)
+static bool watcher_has(const struct watcher *watcher, const char *key)
 {
 	for (size_t i = 0; i < watcher->watch_count; i++)
-		if (strcmp(watch_target(watcher->watches[i]), target) == 0)
+		if (strcmp(watch_key(watcher->watches[i]), key) == 0)
 			return true;
 	return false;
 }
 
 /* Adds the watch of an address: one there was before (`old`), or a new one. */
 static void watcher_add(struct watcher *watcher, const struct plan_address *address,
-			const char *authority, struct watch **old, size_t old_count)
+			const struct plan_backend *backend, struct watch **old, size_t old_count)
 {
-	if (watcher_has(watcher, address->target))
+	if (watcher_has(watcher, address->key))
 		return;
 	struct watch **grown =
 		realloc(watcher->watches, (watcher->watch_count + 1) * sizeof(watcher->watches[0]));
-	struct watch *watch = watcher_take(old, old_count, address->target);
+	struct watch *watch = watcher_take(old, old_count, address->key);
 	if (grown)
 		watcher->watches = grown;
 	if (grown && !watch)
-		watch = watch_create(&watcher->options, address, authority);
+		watch = watch_create(&watcher->options, address, backend);
 	if (grown && watch) {
 		watcher->watches[watcher->watch_count++] = watch;
 		return;
@@ -84,7 +84,7 @@ static void watcher_update(struct watcher *watcher)
 	for (size_t i = 0; watcher->plan && i < watcher->plan->backend_count; i++) {
 		size_t count = plan_read_addresses(watcher->plan, i, addresses);
 		for (size_t j = 0; j < count; j++)
-			watcher_add(watcher, &addresses[j], watcher->plan->backends[i].text, old,
+			watcher_add(watcher, &addresses[j], &watcher->plan->backends[i], old,
 				    old_count);
 	}
 	pthread_mutex_unlock(&watcher->lock);
