@@ -223,6 +223,7 @@ const struct cache_slot *cache_prefetch_slot(const struct cache *cache, const st
 			__builtin_prefetch((const uint8_t *)slot + at);
 		return slot;
 	}
+	cache_asked_prefetch(&cache->asked, key->hash);
 	return NULL;
 }
 
@@ -365,15 +366,8 @@ static bool cache_make_head(const struct cache *cache, const struct cache_key *k
 	return true;
 }
 
-/*
- * False for a denial that nobody has asked for lately. What has an entry must be replaced in any
- * case: the old one could be served stale when a newer answer is known.
- */
-static bool cache_is_wanted(struct cache *cache, const struct cache_key *key,
-			    const struct cache_reply *reply)
+bool cache_note_miss(struct cache *cache, const struct cache_key *key)
 {
-	if (!reply->denial)
-		return true;
 	for (size_t i = 0; i < CACHE_KINDS; i++) {
 		const struct cache_set *set = cache_sets_find(&cache->kinds[i], key->hash);
 		if (cache_set_find(set, key->hash, 0) < CACHE_WAYS)
@@ -405,13 +399,13 @@ static enum cache_fate cache_place(struct cache *cache, size_t kind, struct cach
 
 enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 			    const struct dns_query *query, const uint8_t *reply, size_t size,
-			    const struct cache_origin *origin, int64_t now_ms)
+			    const struct cache_origin *origin, bool denial_too, int64_t now_ms)
 {
 	struct cache_reply parts;
 	struct cache_head head;
 	if (!cache_reply_read(&parts, query, reply, size))
 		return CACHE_NOT_KEPT;
-	if (!cache_is_wanted(cache, key, &parts))
+	if (parts.denial && !denial_too)
 		return CACHE_PUT_OFF;
 	if (!cache_make_head(cache, key, &parts, origin, now_ms, &head))
 		return CACHE_NOT_KEPT;

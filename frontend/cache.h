@@ -76,7 +76,7 @@ struct cache_origin {
 /* What became of a reply that was to be stored. */
 enum cache_fate {
 	CACHE_NOT_KEPT, /* it cannot be, or its slot was being written by another thread */
-	CACHE_PUT_OFF,  /* a denial that was not asked for lately: if it is again */
+	CACHE_PUT_OFF,  /* a denial, and those are not wanted */
 	CACHE_KEPT,
 	CACHE_KEPT_FOR_ANOTHER, /* which was evicted */
 };
@@ -115,12 +115,20 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
 				     size_t *size);
 
 /*
+ * Notes that `key` was looked up in vain. True when its answer is to be kept even if it is a
+ * denial: it was asked for lately, or it has an entry, which must not outlive a newer answer, as it
+ * could be served stale. Hot path.
+ */
+bool cache_note_miss(struct cache *cache, const struct cache_key *key);
+
+/*
  * Keeps a reply that dns_reply_matches accepted for `query`, if it can be kept: not what is
- * truncated, meant for one client only, or too long. What has an entry already is replaced at once.
+ * truncated, meant for one client only, or too long. Nor a denial, unless `denial_too`, which is
+ * what cache_note_miss said.
  */
 enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 			    const struct dns_query *query, const uint8_t *reply, size_t size,
-			    const struct cache_origin *origin, int64_t now_ms);
+			    const struct cache_origin *origin, bool denial_too, int64_t now_ms);
 
 /*
  * Forgets what is kept for `name` (a wire name, any case), or everything if it is NULL. Returns how

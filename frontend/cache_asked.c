@@ -24,11 +24,21 @@ void cache_asked_clear(struct cache_asked *asked)
 	*asked = (struct cache_asked){0};
 }
 
+static _Atomic uint64_t *asked_find(const struct cache_asked *asked, uint64_t hash)
+{
+	return &asked->words[(hash >> 32) * asked->count >> 32];
+}
+
+void cache_asked_prefetch(const struct cache_asked *asked, uint64_t hash)
+{
+	__builtin_prefetch(asked_find(asked, hash));
+}
+
 bool cache_asked_before(struct cache_asked *asked, uint64_t hash)
 {
 	/* The upper half picks the word, so the tag is of the lower one; 0 is a free place. */
 	uint64_t tag = (hash & ASKED_TAG_MASK) ? hash & ASKED_TAG_MASK : 1;
-	_Atomic uint64_t *word = &asked->words[(hash >> 32) * asked->count >> 32];
+	_Atomic uint64_t *word = asked_find(asked, hash);
 	uint64_t tags = atomic_load_explicit(word, memory_order_relaxed);
 	for (uint64_t left = tags; left; left >>= ASKED_TAG_BITS)
 		if ((left & ASKED_TAG_MASK) == tag)

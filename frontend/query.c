@@ -73,6 +73,7 @@ struct query *query_pool_get(struct query_pool *pool, const struct dns_query *dn
 	query->avoid = 0;
 	query->attempt = 0;
 	query->timed_out = false;
+	query->denial_too = false;
 	query_pool_count(pool, 1);
 	return query;
 }

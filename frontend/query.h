@@ -82,6 +82,7 @@ struct query {
 	} path;
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */
 	unsigned int plan;          /* the number of the plan it was routed by (serve.c) */
+	bool denial_too;            /* cache_note_miss's word on its answer */
 	int64_t received_ns;
 	int64_t deadline_ms;  /* when the client gets SERVFAIL at the latest */
 	uint64_t avoid;       /* id of the replica that failed it, 0 for none */

@@ -66,13 +66,14 @@ static void serve_refresh(struct serve *serve, const struct dns_query *dns, int6
 	struct query *query = serve_make_query(serve, dns, DNS_RCODE_NOERROR, NULL, now_ns);
 	if (!query)
 		return;
+	query->denial_too = true;
 	metrics_add(serve->shard, FRONTEND_CACHE_REFRESHES, 1);
 	upstream_submit(serve->upstream, query);
 }
 
 /* Looks into the cache. Returns the size of the reply, 0 when there is none. */
-static size_t serve_look_up(struct serve *serve, const struct serve_message *message,
-			    int64_t now_ns, uint8_t *out)
+static size_t serve_look_up(struct serve *serve, struct serve_message *message, int64_t now_ns,
+			    uint8_t *out)
 {
 	size_t size = 0;
 	if (!serve->cache)
@@ -90,6 +91,7 @@ static size_t serve_look_up(struct serve *serve, const struct serve_message *mes
 		/* fall through */
 	default:
 		metrics_add(serve->shard, FRONTEND_CACHE_MISSES, 1);
+		message->denial_too = cache_note_miss(serve->cache, &message->key);
 		return 0;
 	}
 }
@@ -99,7 +101,7 @@ static size_t serve_look_up(struct serve *serve, const struct serve_message *mes
  * size, 0 when a backend has to be asked.
  */
 static size_t serve_answer(struct serve *serve, const struct transport *transport,
-			   const struct serve_message *message, int64_t now_ns, uint8_t *out)
+			   struct serve_message *message, int64_t now_ns, uint8_t *out)
 {
 	size_t size;
 	const struct dns_query *dns = &message->dns;
@@ -138,6 +140,7 @@ static bool serve_replies_at_once(const struct serve *serve)
 static void serve_find(const struct serve *serve, struct serve_message *message)
 {
 	message->route = NULL;
+	message->denial_too = false;
 	if (message->verdict == DNS_RCODE_NOERROR)
 		message->route = plan_find_route(serve->plan, message->dns.qname);
 	if (message->route && serve->cache)
@@ -169,7 +172,7 @@ void serve_expect_facts(const struct serve *serve, const struct serve_message *m
 }
 
 enum serve_outcome serve_take_read(struct serve *serve, const struct transport *transport,
-				   const struct serve_message *message, int64_t now_ns,
+				   struct serve_message *message, int64_t now_ns,
 				   struct serve_reply *reply)
 {
 	if (message->verdict == DNS_QUERY_DROP) {
@@ -186,10 +189,12 @@ enum serve_outcome serve_take_read(struct serve *serve, const struct transport *
 		}
 	}
 	reply->query = serve_make_query(serve, &message->dns, message->verdict, transport, now_ns);
-	if (reply->query)
-		return SERVE_PENDING;
-	metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
-	return SERVE_DROPPED;
+	if (!reply->query) {
+		metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
+		return SERVE_DROPPED;
+	}
+	reply->query->denial_too = message->denial_too;
+	return SERVE_PENDING;
 }
 
 enum serve_outcome serve_take(struct serve *serve, const struct transport *transport,
@@ -212,10 +217,9 @@ void serve_observe(struct serve *serve, int64_t received_ns)
 
 /* Sends a reply that is ready. The query is done. */
 static void serve_send_ready(struct serve *serve, struct query *query, const uint8_t *reply,
-			     size_t size)
+			     size_t size, int64_t now_ns)
 {
-	metrics_observe(serve->shard, FRONTEND_LATENCY,
-			(uint64_t)(clock_now_ns() - query->received_ns));
+	metrics_observe(serve->shard, FRONTEND_LATENCY, (uint64_t)(now_ns - query->received_ns));
 	query_log_reply(&serve->log, query, reply, size);
 	query->transport->send(query, reply, size);
 	query_pool_put(&serve->pool, query);
@@ -229,19 +233,21 @@ void serve_query(struct serve *serve, struct query *query)
 		serve_find(serve, &message);
 		size = serve_answer(serve, query->transport, &message, query->received_ns,
 				    serve->reply);
+		query->denial_too = message.denial_too;
 	}
 	if (size > 0)
-		serve_send_ready(serve, query, serve->reply, size);
+		serve_send_ready(serve, query, serve->reply, size, clock_now_ns());
 	else
 		upstream_submit(serve->upstream, query);
 }
 
 /* --- what comes back -------------------------------------------------------------------------- */
 
-static void serve_send(struct serve *serve, struct query *query, uint8_t *reply, size_t size)
+static void serve_send(struct serve *serve, struct query *query, uint8_t *reply, size_t size,
+		       int64_t now_ns)
 {
 	size = reply_prepare(serve->config, serve->shard, query, reply, size);
-	serve_send_ready(serve, query, reply, size);
+	serve_send_ready(serve, query, reply, size, now_ns);
 }
 
 static void serve_fail(struct serve *serve, struct query *query, enum frontend_metric cause,
@@ -250,7 +256,7 @@ static void serve_fail(struct serve *serve, struct query *query, enum frontend_m
 	metrics_add(serve->shard, cause, 1);
 	size_t size =
 		serve_write_error(serve, &query->dns, DNS_RCODE_SERVFAIL, ede, text, serve->reply);
-	serve_send(serve, query, serve->reply, size);
+	serve_send(serve, query, serve->reply, size, clock_now_ns());
 }
 
 /* Answers from the cache what no backend would. False when it has nothing. */
@@ -269,20 +275,20 @@ static bool serve_send_stale(struct serve *serve, struct query *query)
 		log_warning_limited("serving stale answers", "reason=%s",
 				    "no backend answers a query");
 	}
-	serve_send(serve, query, serve->reply, size);
+	serve_send(serve, query, serve->reply, size, clock_now_ns());
 	return true;
 }
 
 static void serve_keep(struct serve *serve, const struct query *query, const uint8_t *reply,
-		       size_t size, const struct cache_origin *origin)
+		       size_t size, const struct cache_origin *origin, int64_t now_ns)
 {
 	struct cache_key key;
 	/* Routes may have changed since: then nobody can say whose answer it is. */
 	if (!serve->cache || !origin || query->plan != serve->plan_number ||
 	    !serve_make_key(serve, &query->dns, &key))
 		return;
-	enum cache_fate fate =
-		cache_store(serve->cache, &key, &query->dns, reply, size, origin, clock_now_ms());
+	enum cache_fate fate = cache_store(serve->cache, &key, &query->dns, reply, size, origin,
+					   query->denial_too, now_ns / 1000000);
 	if (fate == CACHE_KEPT || fate == CACHE_KEPT_FOR_ANOTHER)
 		metrics_add(serve->shard, FRONTEND_CACHE_FILLS, 1);
 	if (fate == CACHE_KEPT_FOR_ANOTHER)
@@ -319,7 +325,7 @@ static void serve_refuse(struct serve *serve, struct query *query)
 {
 	size_t size = serve_write_error(serve, &query->dns, DNS_RCODE_REFUSED,
 					DNS_EDE_NOT_AUTHORITATIVE, NULL, serve->reply);
-	serve_send(serve, query, serve->reply, size);
+	serve_send(serve, query, serve->reply, size, clock_now_ns());
 }
 
 void serve_finish(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
@@ -332,15 +338,16 @@ void serve_finish(void *ctx, struct query *query, enum upstream_result result, u
 		answered ? (reply[3] & 0xf) == DNS_RCODE_SERVFAIL : result != UPSTREAM_NO_ROUTE;
 	if (!query->transport) {
 		if (answered && !failed)
-			serve_keep(serve, query, reply, size, origin);
+			serve_keep(serve, query, reply, size, origin, clock_now_ns());
 		query_pool_put(&serve->pool, query);
 		return;
 	}
 	if (failed && serve_send_stale(serve, query))
 		return;
 	if (answered) {
-		serve_keep(serve, query, reply, size, origin);
-		serve_send(serve, query, reply, size);
+		int64_t now_ns = clock_now_ns();
+		serve_keep(serve, query, reply, size, origin, now_ns);
+		serve_send(serve, query, reply, size, now_ns);
 	} else if (failed) {
 		serve_finish_failed(serve, query, result);
 	} else {

@@ -64,6 +64,7 @@ struct serve_message {
 	int verdict;                    /* what dns_query_parse said */
 	const struct plan_route *route; /* of a good question; NULL: not ours */
 	const struct cache_slot *slot;  /* from serve_expect_answer for serve_expect_facts */
+	bool denial_too;                /* cache_note_miss's word, once looked up in vain */
 	struct cache_key key;           /* if there is a route, and a cache */
 };
 
@@ -95,7 +96,7 @@ void serve_read(struct serve *serve, const struct transport *transport, const ui
 void serve_expect_answer(const struct serve *serve, struct serve_message *message);
 void serve_expect_facts(const struct serve *serve, const struct serve_message *message);
 enum serve_outcome serve_take_read(struct serve *serve, const struct transport *transport,
-				   const struct serve_message *message, int64_t now_ns,
+				   struct serve_message *message, int64_t now_ns,
 				   struct serve_reply *reply);
 
 /* The time it took to answer what was replied to at once since the last call: for a batch. */

@@ -197,7 +197,7 @@ static void udp_read_control(struct msghdr *header, struct udp_path *path)
 }
 
 /* Takes the message that was received as number `at` and has been read. */
-static void udp_take(struct udp_socket *socket, size_t at, const struct serve_message *message,
+static void udp_take(struct udp_socket *socket, size_t at, struct serve_message *message,
 		     int64_t now_ns)
 {
 	struct udp_server *server = socket->server;

@@ -128,10 +128,12 @@ static void answer_a(struct fixture *fixture, uint32_t ttl, uint8_t last)
 	end_reply(fixture, &writer, DNS_FLAG_AA, DNS_RCODE_NOERROR);
 }
 
+/* Stores the reply to a question that was looked up in vain. */
 static enum cache_fate store_of(struct fixture *fixture, const struct cache_origin *origin)
 {
+	bool denial_too = cache_note_miss(fixture->cache, &fixture->key);
 	return cache_store(fixture->cache, &fixture->key, &fixture->query, fixture->reply,
-			   fixture->size, origin, fixture->now_ms);
+			   fixture->size, origin, denial_too, fixture->now_ms);
 }
 
 /* Stores as the reply of a backend that tells no changes. */
