@@ -186,6 +186,7 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 		{"limits.tls_idle_s", source->tls_idle_s, 30, 1, 3600, 0},
 		{"limits.tls_handshake_s", source->tls_handshake_s, 5, 1, 60, 0},
 		{"limits.query_timeout_ms", source->query_timeout_ms, 2000, 50, 60000, 0},
+		{"limits.drain_ms", source->drain_ms, 5000, 0, 600000, 0},
 	};
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		if (config_number(check, limits[i].key, limits[i].value, limits[i].fallback,
@@ -200,6 +201,7 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 		.tls_idle_s = (int)limits[5].out,
 		.tls_handshake_s = (int)limits[6].out,
 		.query_timeout_ms = (int)limits[7].out,
+		.drain_ms = (int)limits[8].out,
 	};
 	return 0;
 }
@@ -218,6 +220,12 @@ static int config_take_rest(struct check *check, const struct file_config *file,
 	if (parsed.kind != ADDRESS_IP)
 		return FAIL(check, "admin", "%s: give an IP address and a port", admin);
 	snprintf(config->admin, sizeof(config->admin), "%s", admin);
+	if (file->watch_socket && strlen(file->watch_socket) >= sizeof(config->watch_socket))
+		return FAIL(check, "watch_socket", "%s: longer than the %d octets of a unix socket",
+			    file->watch_socket, LIFE_LINE_PATH_MAX - 1);
+	if (file->watch_socket)
+		snprintf(config->watch_socket, sizeof(config->watch_socket), "%s",
+			 file->watch_socket);
 	static const struct file_log nothing;
 	const struct file_log *log = file->log ? file->log : &nothing;
 	config->log = (struct frontend_log){
@@ -287,7 +295,9 @@ bool frontend_config_is_reloadable(const struct frontend_config *a, const struct
 	    a->limits.client_connections != b->limits.client_connections ||
 	    a->limits.tls_idle_s != b->limits.tls_idle_s ||
 	    a->limits.tls_handshake_s != b->limits.tls_handshake_s ||
-	    a->limits.query_timeout_ms != b->limits.query_timeout_ms || !config_same_tls(a, b))
+	    a->limits.query_timeout_ms != b->limits.query_timeout_ms ||
+	    a->limits.drain_ms != b->limits.drain_ms ||
+	    strcmp(a->watch_socket, b->watch_socket) != 0 || !config_same_tls(a, b))
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++)
 		if (!config_same_address(&a->listen[i].address, &b->listen[i].address) ||

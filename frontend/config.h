@@ -10,6 +10,7 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "dns/name.h"
+#include "frontend/life_line.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -90,6 +91,7 @@ struct frontend_limits {
 	int tls_idle_s;                  /* without a query */
 	int tls_handshake_s;             /* from accepting to a finished handshake */
 	int query_timeout_ms;            /* from a query's arrival to SERVFAIL */
+	int drain_ms; /* at the end, to wait for announcers to withdraw; 0: not at all */
 };
 
 struct frontend_log {
@@ -110,6 +112,7 @@ struct frontend_config {
 	unsigned int cache_size_mb;
 	unsigned int cache_serve_stale_s;
 	struct frontend_limits limits;
+	char watch_socket[LIFE_LINE_PATH_MAX]; /* the life line's (life_line.h); "": none */
 	char admin[ADDRESS_TEXT_MAX];
 	struct frontend_log log;
 };

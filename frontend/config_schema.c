@@ -109,6 +109,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 			    tls_handshake_s),
 	CYAML_FIELD_INT_PTR("query_timeout_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
 			    query_timeout_ms),
+	CYAML_FIELD_INT_PTR("drain_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    drain_ms),
 	CYAML_FIELD_END,
 };
 
@@ -157,6 +159,8 @@ static const cyaml_schema_field_t config_fields[] = {
 				cache_fields),
 	CYAML_FIELD_MAPPING_PTR("limits", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, limits,
 				limits_fields),
+	CYAML_FIELD_STRING_PTR("watch_socket", CYAML_FLAG_POINTER | OPTIONAL, struct file_config,
+			       watch_socket, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_STRING_PTR("admin", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, admin, 1,
 			       ADDRESS_TEXT_MAX),
 	CYAML_FIELD_MAPPING_PTR("log", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, log,

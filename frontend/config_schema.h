@@ -61,6 +61,7 @@ struct file_limits {
 	int64_t *tls_idle_s;
 	int64_t *tls_handshake_s;
 	int64_t *query_timeout_ms;
+	int64_t *drain_ms;
 };
 
 struct file_log {
@@ -80,6 +81,7 @@ struct file_config {
 	unsigned int routes_count;
 	struct file_cache *cache;
 	struct file_limits *limits;
+	char *watch_socket;
 	char *admin;
 	struct file_log *log;
 };

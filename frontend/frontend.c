@@ -2,11 +2,13 @@
 #include "frontend/frontend.h"
 
 #include "common/admin.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/cache.h"
 #include "frontend/clients.h"
 #include "frontend/coherence.h"
+#include "frontend/life_line.h"
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
 #include "frontend/plan.h"
@@ -31,7 +33,8 @@ struct frontend {
 	struct coherence *coherence; /* NULL, and the next one: no cache */
 	struct sources *sources;
 	struct plan *plan;
-	struct status status; /* has the workers and the cache */
+	struct status status; /* has the workers, the cache and the life line */
+	int64_t drain_ms;     /* CLOCK_MONOTONIC, when draining began; 0: it has not */
 	struct admin *admin;
 };
 
@@ -166,6 +169,22 @@ static int frontend_start_workers(struct frontend *frontend, char *error, size_t
 	return 0;
 }
 
+/* Once all else runs, for it says whether it does. */
+static int frontend_start_life_line(struct frontend *frontend, char *error, size_t error_size)
+{
+	const char *path = frontend->config->watch_socket;
+	struct status *status = &frontend->status;
+	char reason[256];
+	if (path[0] == '\0')
+		return 0;
+	struct life_line *line =
+		life_line_start(path, status_is_ready, status, reason, sizeof(reason));
+	if (!line)
+		snprintf(error, error_size, "watch_socket: %s", reason);
+	atomic_store(&status->life_line, line);
+	return line ? 0 : -1;
+}
+
 static void frontend_log_start(const struct frontend_config *config)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -206,7 +225,8 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	if (!frontend->admin)
 		goto failed;
 	status_add_pages(&frontend->status, frontend->admin);
-	if (frontend_start_workers(frontend, error, error_size) != 0)
+	if (frontend_start_workers(frontend, error, error_size) != 0 ||
+	    frontend_start_life_line(frontend, error, error_size) != 0)
 		goto failed;
 	frontend_log_start(config);
 	return frontend;
@@ -263,8 +283,40 @@ void frontend_look_at_files(struct frontend *frontend)
 	frontend_change_plan(frontend, frontend->routes);
 }
 
+void frontend_begin_drain(struct frontend *frontend)
+{
+	struct status *status = &frontend->status;
+	atomic_store(&status->draining, true);
+	frontend->drain_ms = clock_now_ms();
+	if (!status->life_line)
+		return;
+	log_info("draining", "announcers=%u drain_ms=%d", life_line_count(status->life_line),
+		 frontend->config->limits.drain_ms);
+	life_line_drain(status->life_line);
+}
+
+bool frontend_has_drained(const struct frontend *frontend)
+{
+	const struct life_line *line = frontend->status.life_line;
+	return !line || life_line_is_drained(line) ||
+	       clock_now_ms() - frontend->drain_ms >= frontend->config->limits.drain_ms;
+}
+
+static void frontend_log_drain(const struct frontend *frontend)
+{
+	unsigned int waiting = life_line_waiting(frontend->status.life_line);
+	long long took_ms = (long long)(clock_now_ms() - frontend->drain_ms);
+	if (waiting > 0)
+		log_warning("announcers have not withdrawn in time: ending without them",
+			    "announcers=%u took_ms=%lld", waiting, took_ms);
+	else
+		log_info("drained", "took_ms=%lld", took_ms);
+}
+
 void frontend_begin_stop(struct frontend *frontend)
 {
+	if (frontend->drain_ms != 0 && frontend->status.life_line)
+		frontend_log_drain(frontend);
 	atomic_store(&frontend->status.stopping, true);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_stop(frontend->status.workers[i]);
@@ -280,8 +332,9 @@ bool frontend_has_stopped(const struct frontend *frontend)
 
 void frontend_destroy(struct frontend *frontend)
 {
-	/* The admin and resolver threads look at workers: they go first. */
+	/* The threads of admin, life line and resolver look at workers: they go first. */
 	admin_stop(frontend->admin);
+	life_line_stop(frontend->status.life_line);
 	if (frontend->plan)
 		plan_stop(frontend->plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)

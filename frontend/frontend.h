@@ -29,6 +29,15 @@ void frontend_reload(struct frontend *frontend, struct frontend_config *config);
  */
 void frontend_look_at_files(struct frontend *frontend);
 
+/*
+ * Tells those who send clients here that this is about to end: announcers on the life line, and
+ * /readyz. Queries are answered as before.
+ */
+void frontend_begin_drain(struct frontend *frontend);
+
+/* True when no announcer sends clients here any more, or limits.drain_ms has passed. */
+bool frontend_has_drained(const struct frontend *frontend);
+
 /* Begins to stop: no new queries, those in flight are answered. Does not wait. */
 void frontend_begin_stop(struct frontend *frontend);
 

@@ -27,8 +27,10 @@ static const char help[] =
 	"  --help         print this text and exit\n"
 	"  --version      print the version and exit\n"
 	"\n"
-	"SIGTERM stops: queries in flight are answered first, for up to 4 s; a second SIGTERM\n"
-	"ends at once. SIGHUP reads routes, log.level and log.format again.\n";
+	"SIGTERM stops: first, if announcers are connected to watch_socket, until they have\n"
+	"withdrawn or limits.drain_ms has passed, queries are answered as before; then those in\n"
+	"flight, for up to 4 s. A second SIGTERM ends at once.\n"
+	"SIGHUP reads routes, log.level and log.format again.\n";
 
 /* What gRPC has to say, in our own log: the level is low, because replicas are watched anyway. */
 static void main_log_grpc(gpr_log_func_args *args)
@@ -61,15 +63,16 @@ static void main_die_of(int number)
 	raise(number);
 }
 
-/* Waits until the front end has stopped. A second signal to end ends the process at once. */
-static void main_wait_stopped(const struct frontend *frontend)
+/* Waits until `has_come` is true. A second signal to end ends the process at once. */
+static void main_wait(const struct frontend *frontend,
+		      bool (*has_come)(const struct frontend *frontend))
 {
 	const struct timespec step = {.tv_nsec = 5000000};
 	sigset_t signals;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
-	while (!frontend_has_stopped(frontend)) {
+	while (!has_come(frontend)) {
 		int number = sigtimedwait(&signals, NULL, &step);
 		if (number > 0) {
 			log_warning("second signal: ending at once", NULL);
@@ -115,8 +118,10 @@ static int main_run(struct frontend_config *config, const char *path)
 			break;
 	}
 	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+	frontend_begin_drain(frontend);
+	main_wait(frontend, frontend_has_drained);
 	frontend_begin_stop(frontend);
-	main_wait_stopped(frontend);
+	main_wait(frontend, frontend_has_stopped);
 	frontend_destroy(frontend);
 	log_info("stopped", NULL);
 	return EXIT_SUCCESS;

@@ -8,6 +8,7 @@
 #include "dns/name.h"
 #include "frontend/cache.h"
 #include "frontend/cache_show.h"
+#include "frontend/life_line.h"
 #include "frontend/watcher.h"
 
 #include <event2/buffer.h>
@@ -21,6 +22,10 @@ bool status_is_ready(void *ctx, char *reason, size_t reason_size)
 	struct status *status = ctx;
 	if (atomic_load(&status->stopping)) {
 		snprintf(reason, reason_size, "shutting down");
+		return false;
+	}
+	if (atomic_load(&status->draining)) {
+		snprintf(reason, reason_size, "draining");
 		return false;
 	}
 	for (size_t i = 0; i < status->worker_count; i++)
@@ -120,6 +125,16 @@ static void status_print_cache(struct evbuffer *out, const struct cache *cache)
 			    "Replies held in the answer cache.", (double)cache_count(cache));
 }
 
+static void status_print_life_line(struct evbuffer *out, const struct life_line *line)
+{
+	static const char refused[] = "godwit_frontend_life_lines_refused_total";
+	metrics_print_gauge(out, "godwit_frontend_life_lines",
+			    "Announcers connected to the life line.", life_line_count(line));
+	status_print_head(out, refused, "counter",
+			  "Announcers not let in, or closed for what they did.");
+	evbuffer_add_printf(out, "%s %llu\n", refused, (unsigned long long)life_line_refused(line));
+}
+
 /* Reads "name=www.example.com" as a wire name. False with a line in `reply` if it is none. */
 static bool status_read_name(const char *query, uint8_t *name, char *reply, size_t reply_size)
 {
@@ -198,6 +213,8 @@ void status_collect(void *ctx, struct evbuffer *out)
 		metrics_print_gauge(out, "godwit_frontend_watches",
 				    "Backend addresses that tell their changes.",
 				    watcher_count(status->watcher));
+	if (status->life_line)
+		status_print_life_line(out, status->life_line);
 	status_print_backends(out, &table);
 	free(table.rows);
 }

@@ -20,7 +20,9 @@ struct status {
 	struct cache *cache;     /* NULL: none */
 	struct watcher *watcher; /* the same */
 	_Atomic unsigned tcp_open;
-	_Atomic unsigned tls_open; /* connections of all encrypted protocols */
+	_Atomic unsigned tls_open;           /* connections of all encrypted protocols */
+	struct life_line *_Atomic life_line; /* the same; set while the admin server runs */
+	_Atomic bool draining;               /* about to end, but still answering */
 	_Atomic bool stopping;
 };
 
