@@ -67,7 +67,9 @@ struct speaker_options {
 	const struct announcer_bgp *config;
 	struct bfd *bfd;               /* NULL: no peer wants it */
 	struct metrics_shard *metrics; /* the control thread's */
-	void (*on_change)(void *ctx);  /* a peer's state or announcements changed; for status */
+	/* A peer's state or announcements changed; for status. May be called inside any function
+	   below that is not const; NULL: nobody listens. */
+	void (*on_change)(void *ctx);
 	void *ctx;
 };
 
@@ -82,6 +84,12 @@ void speaker_destroy(struct speaker *speaker);
  */
 void speaker_set_announcements(struct speaker *speaker, const struct announcement *list,
 			       size_t count);
+
+/*
+ * The host's addresses have changed, or may have: next hops that are an interface's address are
+ * looked up again, and what has become different is announced anew.
+ */
+void speaker_note_host_addresses(struct speaker *speaker);
 
 /* True when every established peer has acknowledged (TCP) all that was sent to it. */
 bool speaker_is_flushed(const struct speaker *speaker);

@@ -12,3 +12,12 @@ godwit_announcer_test(godwit_announcer_probe check probe_query probe life_line)
 if(TARGET test_probe)
 	target_sources(test_probe PRIVATE fake_dns.c)
 endif()
+# The speaker stands on the session and on BFD; one test brings a BFD of its own.
+if(TARGET godwit_announcer_speaker)
+	godwit_unit_test(peer_routes godwit_announcer_speaker)
+	foreach(name speaker)
+		godwit_unit_test(${name} godwit_announcer_speaker)
+		target_sources(test_${name} PRIVATE speaker_fixture.c
+			${CMAKE_SOURCE_DIR}/announcer/metrics.c)
+	endforeach()
+endif()
