@@ -286,7 +286,6 @@ void redis_close(struct redis_store *store)
 	store->oracle_asked = false;
 	SSL_CTX_free(store->tls);
 	store->tls = NULL;
-	redis_zones_clear(&store->zones);
 	redis_set_clear(&store->dirty);
 	store->tracking = store->flushed = store->loaded = store->reopen = false;
 }
@@ -329,6 +328,7 @@ static void destroy(struct storage *storage)
 	struct redis_store *store = redis_store_of(storage);
 
 	redis_close(store);
+	redis_zones_clear(&store->zones);
 	redis_records_clear(&store->records);
 	redis_url_clear(&store->url);
 	free(store->password_file);

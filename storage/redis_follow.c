@@ -49,6 +49,7 @@ static int gather_affected(struct redis_store *store, struct redis_harvest *harv
 {
 	const struct redis_table *changed = &store->zones.changed;
 	struct affected affected = {&store->zones, harvest};
+	const struct redis_scan_calls calls = {.wants = is_affected, .ctx = &affected};
 	const char *only = NULL;
 
 	if (changed->count == 0)
@@ -57,7 +58,7 @@ static int gather_affected(struct redis_store *store, struct redis_harvest *harv
 		if (changed->slots[i].key)
 			only = changed->slots[i].key;
 	}
-	return redis_scan(store, only, is_affected, &affected, harvest);
+	return redis_scan(store, only, &calls, harvest);
 }
 
 static void deliver_zones(struct redis_store *store, const struct storage_sink *sink)
@@ -135,7 +136,7 @@ static int deliver_changes(struct redis_store *store, const struct storage_sink 
 
 	store->dirty = (struct redis_set){0};
 	/* Whatever fails from here on, these names are forgotten: only loading makes it whole. */
-	store->loaded = false;
+	store->loaded = store->known = false;
 	int status = redis_fetch(store, &dirty.table, &harvest);
 	redis_set_clear(&dirty);
 	if (status == STORAGE_OK)
@@ -146,7 +147,7 @@ static int deliver_changes(struct redis_store *store, const struct storage_sink 
 		status = deliver_harvest(store, &harvest, sink);
 	redis_zones_settle(&store->zones);
 	redis_harvest_clear(&harvest);
-	store->loaded = status == STORAGE_OK;
+	store->loaded = store->known = status == STORAGE_OK;
 	return status;
 }
 
@@ -211,7 +212,7 @@ int redis_follow(struct storage *storage, const struct storage_sink *sink, int w
 	int status = redis_check_open(store);
 
 	if (status == STORAGE_OK && !store->loaded)
-		return storage_fail(storage, STORAGE_RELOAD, "redis %s: load it first",
+		return storage_fail(storage, STORAGE_RELOAD, "redis %s: changes went unheard",
 				    store->nodes[0].data.name);
 	while (status == STORAGE_OK) {
 		status = look(store);

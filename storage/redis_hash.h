@@ -35,6 +35,7 @@ struct redis_entry {
 	struct redis_entry *next;
 	const char *name; /* owner, as it crosses storage.h */
 	size_t count;     /* of fields; 0: there is no such key, or it is no hash */
+	bool stale;       /* it was read once more: another entry of the name counts */
 	struct redis_field fields[];
 };
 

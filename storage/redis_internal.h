@@ -63,6 +63,7 @@ struct redis_store {
 	bool tracking;   /* changes are heard of */
 	bool flushed;    /* everything changed: FLUSHDB */
 	bool loaded;     /* `zones` is right but for what is dirty */
+	bool known;      /* `zones` is what the receiver was told last, loaded or not */
 	bool reopen;     /* before loading: connections or nodes are not the right ones */
 	struct redis_transaction *transaction; /* NULL: none */
 };
@@ -130,13 +131,24 @@ struct redis_harvest {
 void redis_harvest_clear(struct redis_harvest *harvest);
 /* The entry of a name, or NULL. */
 struct redis_entry *redis_harvest_find(const struct redis_harvest *harvest, const char *name);
+/* Adds a copy of an entry in place of the one of that name, if any. False: out of memory. */
+bool redis_harvest_replace(struct redis_harvest *harvest, const struct redis_entry *entry);
+
+/* What a scan asks its caller. */
+struct redis_scan_calls {
+	/* Whether the hash of a name is to be read; NULL: all are. */
+	bool (*wants)(void *ctx, const char *name);
+	/* Called now and then when changes were heard of, while no answer is awaited. May be NULL.
+	 */
+	int (*changed)(void *ctx);
+	void *ctx;
+};
 
 /*
- * Reads every hash of the store whose name `wants`; at or below `apex` unless that is NULL. Hears
+ * Reads every hash of the store that is wanted; at or below `apex` unless that is NULL. Hears
  * changes meanwhile, when they are tracked.
  */
-int redis_scan(struct redis_store *store, const char *apex,
-	       bool (*wants)(void *ctx, const char *name), void *ctx,
+int redis_scan(struct redis_store *store, const char *apex, const struct redis_scan_calls *calls,
 	       struct redis_harvest *harvest);
 /*
  * Reads the hashes of these names, those that are none as empty entries. What fits into one piece

@@ -30,13 +30,6 @@ int redis_zone_find(struct storage *storage, const char *apex)
 /* --- zones -------------------------------------------------------------------------------------
  */
 
-static bool want_all(void *ctx, const char *name)
-{
-	(void)ctx;
-	(void)name;
-	return true;
-}
-
 static bool want_within(void *ctx, const char *name)
 {
 	const char *apex = ctx;
@@ -72,8 +65,9 @@ static int list_apexes(struct redis_store *store, const struct redis_harvest *ha
 int redis_zone_list(struct storage *storage, int (*each)(void *ctx, const char *apex), void *ctx)
 {
 	struct redis_store *store = redis_store_of(storage);
+	const struct redis_scan_calls all = {0};
 	struct redis_harvest harvest = {0};
-	int status = redis_scan(store, NULL, want_all, NULL, &harvest);
+	int status = redis_scan(store, NULL, &all, &harvest);
 
 	if (status == STORAGE_OK)
 		status = list_apexes(store, &harvest, each, ctx);
@@ -85,8 +79,8 @@ int redis_read_zone(struct redis_store *store, const char *apex, struct redis_ha
 		    struct redis_zones *zones)
 {
 	char *within = strdup(apex);
-	int status = within ? redis_scan(store, apex, want_within, within, harvest)
-			    : redis_fail_memory(store);
+	const struct redis_scan_calls calls = {.wants = want_within, .ctx = within};
+	int status = within ? redis_scan(store, apex, &calls, harvest) : redis_fail_memory(store);
 
 	free(within);
 	for (const struct redis_entry *entry = harvest->first; entry && status == STORAGE_OK;

@@ -14,12 +14,14 @@
  */
 #include "storage/redis_internal.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define SCAN_COUNT "2000"  /* keys looked at by one SCAN */
+#define CALL_EVERY_MS 50   /* the caller is told of changes, at most */
 #define FETCH_TOGETHER 500 /* names read at one moment, or in one pipeline */
 
 /* --- harvest -----------------------------------------------------------------------------------
@@ -37,6 +39,38 @@ struct redis_entry *redis_harvest_find(const struct redis_harvest *harvest, cons
 	struct redis_table_slot *slot = redis_table_find(&harvest->table, name);
 
 	return slot ? slot->value : NULL;
+}
+
+bool redis_harvest_replace(struct redis_harvest *harvest, const struct redis_entry *entry)
+{
+	size_t size = sizeof(*entry) + entry->count * sizeof(entry->fields[0]), text_size = 0;
+	struct redis_entry *old = redis_harvest_find(harvest, entry->name);
+	struct redis_entry *copy = redis_arena_alloc(&harvest->arena, size);
+
+	for (size_t i = 0; i < entry->count; i++)
+		text_size += entry->fields[i].name_size + entry->fields[i].value_size;
+	char *text = redis_arena_alloc(&harvest->arena, text_size + 1);
+	if (!copy || !text)
+		return false;
+	memcpy(copy, entry, size);
+	copy->next = NULL;
+	copy->name = old ? old->name
+			 : redis_arena_copy(&harvest->arena, entry->name, strlen(entry->name));
+	for (size_t i = 0; i < entry->count; i++) {
+		struct redis_field *field = &copy->fields[i];
+		field->name = memcpy(text, field->name, field->name_size);
+		text += field->name_size;
+		field->value = memcpy(text, field->value, field->value_size);
+		text += field->value_size;
+	}
+	void *value = copy;
+	if (!copy->name || !redis_table_put(&harvest->table, copy->name, value))
+		return false;
+	if (old)
+		old->stale = true;
+	*(harvest->end ? harvest->end : &harvest->first) = copy;
+	harvest->end = &copy->next;
+	return true;
 }
 
 bool redis_make_key(const struct redis_store *store, const char *name, char *key)
@@ -125,6 +159,7 @@ static int add_reply(struct redis_store *store, struct redis_link *link,
 		return redis_fail_memory(store);
 	entry->next = NULL;
 	entry->count = count;
+	entry->stale = false;
 	entry->name = redis_arena_copy(&harvest->arena, name, strlen(name));
 	if (!entry->name || !copy_fields(&harvest->arena, entry, reply))
 		return redis_fail_memory(store);
@@ -176,10 +211,11 @@ struct scan {
 	struct redis_store *store;
 	struct redis_link *link;
 	char *pattern;
-	bool (*wants)(void *ctx, const char *name);
-	void *ctx;
+	const struct redis_scan_calls *calls;
 	struct redis_harvest *harvest;
-	bool more; /* another page was asked for */
+	bool more;         /* there is another page */
+	char cursor[32];   /* to ask for it by */
+	int64_t called_ms; /* when the caller was last told of changes */
 };
 
 static void page_clear(struct page *page)
@@ -236,12 +272,13 @@ static int take_key(struct scan *scan, const redisReply *key, struct page *page)
 
 	if (key->type != REDIS_REPLY_STRING)
 		return redis_refuse(scan->link, key);
-	if (!redis_read_key(scan->store, key, name) || !scan->wants(scan->ctx, name))
+	if (!redis_read_key(scan->store, key, name) ||
+	    (scan->calls->wants && !scan->calls->wants(scan->calls->ctx, name)))
 		return STORAGE_OK;
 	return page_add(page, name) ? STORAGE_OK : redis_fail_memory(scan->store);
 }
 
-/* Receives a page, asks for the next one, and for the hashes of this one. */
+/* Receives a page. */
 static int receive_page(struct scan *scan, struct page *page)
 {
 	redisReply *reply;
@@ -257,11 +294,18 @@ static int receive_page(struct scan *scan, struct page *page)
 		return status;
 	}
 	scan->more = !redis_is_text(reply->element[0], "0");
-	if (scan->more)
-		status = ask_page(scan, reply->element[0]->str);
+	snprintf(scan->cursor, sizeof(scan->cursor), "%s", reply->element[0]->str);
 	for (size_t i = 0; i < reply->element[1]->elements && status == STORAGE_OK; i++)
 		status = take_key(scan, reply->element[1]->element[i], page);
 	freeReplyObject(reply);
+	return status;
+}
+
+/* Asks for the hashes of a page that was received last, and before that for the next page. */
+static int ask_hashes(struct scan *scan, const struct page *page)
+{
+	int status = scan->more ? ask_page(scan, scan->cursor) : STORAGE_OK;
+
 	for (size_t i = 0; i < page->count && status == STORAGE_OK; i++)
 		status = send_hgetall(scan->store, scan->link, page->names[i]);
 	return status;
@@ -279,6 +323,37 @@ static int receive_hashes(struct scan *scan, struct page *page)
 	return status;
 }
 
+/* Whether the caller is to be told of changes as soon as no answer is awaited. */
+static bool is_call_due(struct scan *scan)
+{
+	const struct redis_store *store = scan->store;
+	int64_t now_ms = clock_now_ms();
+
+	if (!scan->calls->changed || store->dirty.table.count == 0 || store->flushed ||
+	    now_ms - scan->called_ms < CALL_EVERY_MS)
+		return false;
+	scan->called_ms = now_ms;
+	return true;
+}
+
+/* Takes in a page's hashes; `next` is the page behind it, received but not asked about. */
+static int finish_page(struct scan *scan, struct page *page, const struct page *next)
+{
+	bool call = is_call_due(scan);
+	int status = STORAGE_OK;
+
+	if (next && !call)
+		status = ask_hashes(scan, next);
+	if (status == STORAGE_OK)
+		status = receive_hashes(scan, page);
+	page_clear(page);
+	if (status == STORAGE_OK && call)
+		status = scan->calls->changed(scan->calls->ctx);
+	if (status == STORAGE_OK && next && call)
+		status = ask_hashes(scan, next);
+	return status;
+}
+
 /* Scans one node. */
 static int scan_node(struct scan *scan)
 {
@@ -288,13 +363,14 @@ static int scan_node(struct scan *scan)
 
 	if (status == STORAGE_OK)
 		status = receive_page(scan, &pages[now]);
+	if (status == STORAGE_OK)
+		status = ask_hashes(scan, &pages[now]);
 	while (status == STORAGE_OK) {
 		bool more = scan->more;
 		if (more)
 			status = receive_page(scan, &pages[!now]);
 		if (status == STORAGE_OK)
-			status = receive_hashes(scan, &pages[now]);
-		page_clear(&pages[now]);
+			status = finish_page(scan, &pages[now], more ? &pages[!now] : NULL);
 		now = !now;
 		if (!more)
 			break;
@@ -304,10 +380,10 @@ static int scan_node(struct scan *scan)
 	return status;
 }
 
-int redis_scan(struct redis_store *store, const char *apex,
-	       bool (*wants)(void *ctx, const char *name), void *ctx, struct redis_harvest *harvest)
+int redis_scan(struct redis_store *store, const char *apex, const struct redis_scan_calls *calls,
+	       struct redis_harvest *harvest)
 {
-	struct scan scan = {.store = store, .wants = wants, .ctx = ctx, .harvest = harvest};
+	struct scan scan = {.store = store, .calls = calls, .harvest = harvest};
 	int status = redis_check_open(store);
 
 	scan.pattern = make_pattern(store, apex);

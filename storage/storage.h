@@ -107,7 +107,10 @@ int storage_open(struct storage *storage);
 /* One line that says what the last failed call met and what to do about it. Never NULL. */
 const char *storage_error(const struct storage *storage);
 
-/* Hands over everything as one FULL batch and remembers the position for storage_follow. */
+/*
+ * Hands over everything as one FULL batch and remembers the position for storage_follow. Ahead of
+ * that may come CHANGES batches: what changes while everything is read, of zones handed over before.
+ */
 int storage_load(struct storage *storage, const struct storage_sink *sink);
 
 /*
