@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The first row of a prefix: of two that claim it, the one that may have it. */
 static struct route *routes_find(const struct routes *routes, const struct prefix *prefix)
 {
 	for (size_t i = 0; i < routes->count; i++)
@@ -18,15 +19,13 @@ static struct route *routes_find(const struct routes *routes, const struct prefi
 /* Decides whether a row whose address is known is announced, and says why or why not. */
 static void routes_decide(struct route *route, const struct service_state *state, const char *error)
 {
-	const char *phase = service_phase_name(state->phase);
-	if (!route->present) {
+	snprintf(route->why, sizeof(route->why), "service %s: %s", service_phase_name(state->phase),
+		 state->cause);
+	if (service_state_is_announced(state) && !route->present)
 		snprintf(route->why, sizeof(route->why), "it is not on %s%s%s", route->interface,
 			 error[0] ? ": " : "", error);
-		return;
-	}
-	route->announced = service_state_is_announced(state);
+	route->announced = service_state_is_announced(state) && route->present;
 	route->announcement.graceful_shutdown = state->phase == SERVICE_DRAINING;
-	snprintf(route->why, sizeof(route->why), "service %s: %s", phase, state->cause);
 }
 
 static void routes_add_configured(struct routes *routes, const struct routes_input *input)
@@ -50,22 +49,11 @@ static void routes_add_labelled(struct routes *routes, const struct routes_input
 				size_t service, const struct netlink_address *host)
 {
 	const struct announcer_labels *labels = &input->config->services[service].labels;
-	char text[PREFIX_TEXT_MAX];
 	struct announcement found = {.prefix = host->prefix};
 	bool wider;
 	bool taken = labels_take(labels, host, &found.local_pref, &wider);
-	if (wider)
-		log_warning_limited("labelled address not announced: it is not a /32",
-				    "address=%s label=%s", prefix_format(&host->prefix, text),
-				    host->label);
-	const struct route *other = taken ? routes_find(routes, &found.prefix) : NULL;
-	if (other && other->service != service)
-		log_warning_limited("labelled address is another service's already",
-				    "address=%s label=%s service=%s other=%s",
-				    prefix_format(&host->prefix, text), host->label,
-				    input->config->services[service].name,
-				    input->config->services[other->service].name);
-	if (!taken || other)
+	const struct route *other = routes_find(routes, &found.prefix);
+	if ((!taken && !wider) || (other && other->service == service))
 		return;
 	struct route *route = &routes->rows[routes->count++];
 	*route = (struct route){
@@ -75,7 +63,14 @@ static void routes_add_labelled(struct routes *routes, const struct routes_input
 		.labelled = true,
 		.present = true,
 	};
-	routes_decide(route, input->states[service], "");
+	if (wider)
+		snprintf(route->why, sizeof(route->why), "%s is not one address's, /32",
+			 host->label);
+	else if (other)
+		snprintf(route->why, sizeof(route->why), "%s: service %s has it already",
+			 host->label, input->config->services[other->service].name);
+	else
+		routes_decide(route, input->states[service], "");
 }
 
 int routes_build(struct routes *routes, const struct routes_input *input)
@@ -124,6 +119,10 @@ void routes_report(const struct routes *old, const struct routes *now,
 	for (size_t i = 0; i < now->count; i++) {
 		const struct route *is = &now->rows[i];
 		const struct route *was = routes_find(old, &is->announcement.prefix);
+		if (!was && is->labelled && !is->announced)
+			log_info("labelled address not announced", "prefix=%s service=%s cause=%s",
+				 prefix_format(&is->announcement.prefix, text),
+				 config->services[is->service].name, is->why);
 		if (!is->announced || (was && was->announced))
 			continue;
 		log_info("announced", "prefix=%s service=%s local_pref=%u cause=%s",

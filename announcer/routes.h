@@ -40,7 +40,10 @@ struct routes_input {
 	size_t host_count;
 };
 
-/* Makes the rows. An address that two services come to claim is the first's. -1: out of memory. */
+/*
+ * Makes the rows. An address that two services come to claim by labels is the first's. Logs
+ * nothing. -1: out of memory.
+ */
 int routes_build(struct routes *routes, const struct routes_input *input);
 void routes_clear(struct routes *routes);
 

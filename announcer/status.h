@@ -30,7 +30,6 @@ struct status_service {
 /* All arrays are the snapshot's own. */
 struct status_snapshot {
 	unsigned int references;
-	int64_t now_ms;
 	uint32_t as;
 	uint32_t router_id;
 	bool stopping;

@@ -1,6 +1,8 @@
 /* The status for programs: one JSON object. */
 #include "announcer/status.h"
 
+#include "common/clock.h"
+
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 
@@ -57,7 +59,7 @@ static void json_print_service(const struct status_snapshot *snapshot, size_t at
 	json_print_key(out, "name", true);
 	json_print_string(out, service->name);
 	json_add_string(out, "state", service_phase_name(service->state.phase));
-	json_add_seconds(out, "since_seconds", snapshot->now_ms - service->state.since_ms);
+	json_add_seconds(out, "since_seconds", clock_now_ms() - service->state.since_ms);
 	json_add_string(out, "cause", service->state.cause);
 	json_add_bool(out, "announced", service->told > 0);
 	json_add_bool(out, "probe_up", service->view.probe_up);
@@ -96,13 +98,13 @@ static void json_print_route(const struct status_snapshot *snapshot, size_t at,
 	evbuffer_add_printf(out, "]");
 }
 
-static void json_print_bfd(const struct bfd_status *bfd, int64_t now_ms, struct evbuffer *out)
+static void json_print_bfd(const struct bfd_status *bfd, struct evbuffer *out)
 {
 	json_print_key(out, "bfd", false);
 	evbuffer_add_printf(out, "{");
 	json_print_key(out, "state", true);
 	json_print_string(out, bfd_state_name(bfd->state));
-	json_add_seconds(out, "since_seconds", now_ms - bfd->since_ms);
+	json_add_seconds(out, "since_seconds", clock_now_ms() - bfd->since_ms);
 	json_add_string(out, "diagnostic", bfd_diagnostic_name(bfd->diagnostic));
 	json_add_string(out, "remote_state", bfd_state_name(bfd->remote_state));
 	json_add_string(out, "remote_diagnostic", bfd_diagnostic_name(bfd->remote_diagnostic));
@@ -125,7 +127,7 @@ static void json_print_peer(const struct status_snapshot *snapshot, size_t at, s
 	json_add_string(out, "description", peer->description);
 	json_add_number(out, "as", peer->as);
 	json_add_string(out, "state", peer_state_name(peer->state));
-	json_add_seconds(out, "since_seconds", snapshot->now_ms - peer->since_ms);
+	json_add_seconds(out, "since_seconds", clock_now_ms() - peer->since_ms);
 	json_add_string(out, "last_error", peer->last_error);
 	json_add_string(out, "local_address", peer->local_address);
 	json_add_number(out, "hold_time_seconds", peer->hold_time_s);
@@ -142,7 +144,7 @@ static void json_print_peer(const struct status_snapshot *snapshot, size_t at, s
 	json_add_number(out, "malformed_received", counts->malformed_received);
 	json_add_number(out, "refreshes_received", counts->refreshes_received);
 	if (peer->has_bfd)
-		json_print_bfd(&peer->bfd, snapshot->now_ms, out);
+		json_print_bfd(&peer->bfd, out);
 }
 
 /* A list of objects, one for each of `count`. */

@@ -1,6 +1,7 @@
 /* The status for Prometheus: gauges and counts per peer, service and address. */
 #include "announcer/status.h"
 
+#include "common/clock.h"
 #include "common/metrics.h"
 
 #include <event2/buffer.h>
@@ -72,7 +73,7 @@ static void status_print_peers(const struct status_snapshot *snapshot, struct ev
 	PRINT_PEERS(out, snapshot, "peer_uptime_seconds", "gauge",
 		    "Time since the BGP session was established; 0 while it is not.",
 		    peer->state == PEER_ESTABLISHED
-			    ? (double)(snapshot->now_ms - peer->since_ms) / 1000
+			    ? (double)(clock_now_ms() - peer->since_ms) / 1000
 			    : 0);
 	PRINT_PEERS(out, snapshot, "peer_announced_prefixes", "gauge",
 		    "Prefixes announced to the peer.", peer->announced);

@@ -1,6 +1,8 @@
 /* The status for people: `godwitctl announcer status`. */
 #include "announcer/status.h"
 
+#include "common/clock.h"
+
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <stdio.h>
@@ -48,7 +50,7 @@ static void status_print_service(const struct status_snapshot *snapshot, size_t 
 	evbuffer_add_printf(
 		out, "service %s: %s for %s: %s\n", service->name,
 		service_phase_name(service->state.phase),
-		status_format_time(snapshot->now_ms - service->state.since_ms, age, sizeof(age)),
+		status_format_time(clock_now_ms() - service->state.since_ms, age, sizeof(age)),
 		service->state.cause);
 	if (service->view.has_life_line)
 		evbuffer_add_printf(out, "  life line: %s\n",
@@ -65,11 +67,11 @@ static void status_print_service(const struct status_snapshot *snapshot, size_t 
 		evbuffer_add_printf(out, "  no address to announce\n");
 }
 
-static void status_print_bfd(const struct bfd_status *bfd, int64_t now_ms, struct evbuffer *out)
+static void status_print_bfd(const struct bfd_status *bfd, struct evbuffer *out)
 {
 	char age[32];
 	evbuffer_add_printf(out, "  BFD %s for %s", bfd_state_name(bfd->state),
-			    status_format_time(now_ms - bfd->since_ms, age, sizeof(age)));
+			    status_format_time(clock_now_ms() - bfd->since_ms, age, sizeof(age)));
 	if (bfd->state == BFD_UP)
 		evbuffer_add_printf(out, ": a packet every %u ms, down after %u ms of silence",
 				    bfd->tx_interval_us / 1000, bfd->detection_us / 1000);
@@ -86,10 +88,9 @@ static void status_print_peer(const struct status_snapshot *snapshot, size_t at,
 {
 	const struct peer_status *peer = &snapshot->peers[at];
 	char age[32];
-	evbuffer_add_printf(
-		out, "peer %s (%s), AS %u: %s for %s", peer->address, peer->description, peer->as,
-		peer_state_name(peer->state),
-		status_format_time(snapshot->now_ms - peer->since_ms, age, sizeof(age)));
+	evbuffer_add_printf(out, "peer %s (%s), AS %u: %s for %s", peer->address, peer->description,
+			    peer->as, peer_state_name(peer->state),
+			    status_format_time(clock_now_ms() - peer->since_ms, age, sizeof(age)));
 	if (peer->state == PEER_ESTABLISHED)
 		evbuffer_add_printf(out, ", %zu prefix%s announced, %s%s%s, hold time %u s",
 				    peer->announced, peer->announced == 1 ? "" : "es",
@@ -101,7 +102,7 @@ static void status_print_peer(const struct status_snapshot *snapshot, size_t at,
 	if (peer->last_error[0])
 		evbuffer_add_printf(out, "  last error: %s\n", peer->last_error);
 	if (peer->has_bfd)
-		status_print_bfd(&peer->bfd, snapshot->now_ms, out);
+		status_print_bfd(&peer->bfd, out);
 }
 
 void status_print_text(const struct status_snapshot *snapshot, struct evbuffer *out)
