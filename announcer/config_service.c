@@ -248,7 +248,7 @@ static int config_check_service(const struct config_place *place,
 {
 	const struct announcer_service *service = &config->services[at];
 	if (service->address_count == 0 && !service->labels.enabled)
-		return config_fail(place, "addresses",
+		return config_fail(place, place->around[0] ? "addresses" : "service",
 				   "service %s has nothing to announce: no addresses, no labels",
 				   service->name);
 	return config_check_claims(place, config, at);
