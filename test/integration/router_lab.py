@@ -552,10 +552,14 @@ router id {self.router_id};
 protocol device {{ scan time 2; }}
 protocol direct {{ ipv4; ipv6; interface -"lo", "*"; }}
 protocol bfd {{ }}
-protocol kernel kernel4 {{ ipv4 {{ import none; export where source = RTS_BGP; }}; merge paths on; }}
-protocol kernel kernel6 {{ ipv6 {{ import none; export where source = RTS_BGP; }}; merge paths on; }}
 """
         for version in (4, 6):
+            text += f"""
+protocol kernel kernel{version} {{
+  ipv{version} {{ import all; export where source = RTS_BGP; }};
+  learn; merge paths on;
+}}
+"""
             routes = "".join(f"  route {network} unreachable;\n" for network in self.networks
                              if ipaddress.ip_network(network).version == version)
             text += f"protocol static static{version} {{\n  ipv{version};\n{routes}}}\n"
