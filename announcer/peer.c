@@ -386,7 +386,8 @@ void peer_look_at_bfd(struct peer *peer)
 	peer->link_ups = status.ups;
 	if (went_down && peer_link_failed(&status) && !peer->stopped) {
 		snprintf(words, sizeof(words), "BFD down: %s",
-			 bfd_diagnostic_name(status.diagnostic));
+			 status.state == BFD_UP ? "it was, for a moment"
+						: bfd_diagnostic_name(status.diagnostic));
 		if (peer->established)
 			metrics_add(peer->world->metrics, METRIC_BGP_BFD_CLOSED, 1);
 		peer_end(peer, peer->made, BGP_CEASE_BFD_DOWN, NULL, words);

@@ -15,7 +15,7 @@ endif()
 # The speaker stands on the session and on BFD; one test brings a BFD of its own.
 if(TARGET godwit_announcer_speaker)
 	godwit_unit_test(peer_routes godwit_announcer_speaker)
-	foreach(name speaker)
+	foreach(name speaker speaker_bfd)
 		godwit_unit_test(${name} godwit_announcer_speaker)
 		target_sources(test_${name} PRIVATE speaker_fixture.c
 			${CMAKE_SOURCE_DIR}/announcer/metrics.c)
