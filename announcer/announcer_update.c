@@ -130,6 +130,8 @@ void announcer_on_hosts(void *ctx)
 			log_warning_limited("labels not looked at", "cause=%s", error);
 		}
 	}
+	if (announcer->speaker)
+		speaker_note_host_addresses(announcer->speaker);
 	announcer_update(announcer);
 }
 
