@@ -158,16 +158,22 @@ def test_four_octet_as_numbers(world, kind):
     assert wait_both(router)[0].as_path == [asn]
 
 
-def test_a_router_with_two_octet_as_numbers_only(world):
+def test_a_router_without_capabilities(world):
+    """As RFC 4271 alone has it: IPv4, and AS numbers of two octets. (FRR does not look at AS4_PATH
+    of a peer that offers four; that it is there is test_bgp_message's to see.)"""
     asn = 4200000001
-    router = world.start_router(Bird, extra=f"""
-protocol bgp old {{ local {ROUTER4} as {ROUTER_AS}; neighbor {NODE4} as 23456; enable as4 off;
-  connect delay time 1; error wait time 1, 2; ipv4 {{ import all; export none; }}; }}
+    router = world.start_router(Frr, asn=ROUTER_AS, extra=f"""
+router bgp {ROUTER_AS}
+ neighbor {NODE4} remote-as {asn}
+ neighbor {NODE4} timers connect 1
+ neighbor {NODE4} dont-capability-negotiate
+ address-family ipv4 unicast
+  neighbor {NODE4} activate
 """)
-    world.start_announcer({"address": ROUTER4, "as": ROUTER_AS}, asn=asn)
+    announcer = world.start_announcer({"address": ROUTER4, "as": ROUTER_AS}, asn=asn)
     assert router.wait_route(SERVICE4).as_path == [23456]
-    text = router.birdc("show", "route", "for", SERVICE4, "all")
-    assert re.search(r"BGP\.as4_path|BGP\.0x11|BGP\.11|as4_path", text), text
+    assert "dvertised" not in router.neighbor(NODE4)["neighborCapabilities"].get("4byteAs", "")
+    assert announcer.status()["peers"][0]["ipv6"] is False
 
 
 def test_a_family_the_router_does_not_have_is_left_out(world):
