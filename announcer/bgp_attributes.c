@@ -209,20 +209,37 @@ struct bgp_attribute_view {
 	size_t size; /* of the value */
 };
 
+/* RFC 4271 section 6.3: the data is the attribute, whole. */
+static size_t bgp_attribute_size(const struct bgp_attribute_view *view)
+{
+	return (size_t)(view->value + view->size - view->start);
+}
+
 /* The first problem is kept: what follows may only be its consequence. */
-static void bgp_attributes_note(struct bgp_attributes *out, const char *problem, unsigned int type)
+static void bgp_attributes_note(struct bgp_attributes *out, uint8_t subcode,
+				const struct bgp_attribute_view *view, const char *problem)
+{
+	if (out->problem[0])
+		return;
+	snprintf(out->problem, sizeof(out->problem), "%s (attribute %u)", problem, view->type);
+	out->subcode = subcode;
+	out->data = view->start;
+	out->data_size = view->value ? bgp_attribute_size(view) : 0;
+}
+
+/* One that has to be there and is not. */
+static void bgp_attributes_note_missing(struct bgp_attributes *out, const char *name)
 {
 	if (out->problem[0] == '\0')
-		snprintf(out->problem, sizeof(out->problem), "%s (attribute %u)", problem, type);
+		snprintf(out->problem, sizeof(out->problem), "no %s", name);
 }
 
 static int bgp_attribute_fault(const struct bgp_attribute_view *view, uint8_t subcode,
 			       const char *words, struct bgp_fault *fault)
 {
-	/* RFC 4271 section 6.3: the data is the attribute, whole. */
-	size_t size = (size_t)(view->value + view->size - view->start);
-	return bgp_fault_set_data(fault, BGP_ERROR_UPDATE, subcode, view->start, size,
-				  "peer's UPDATE has %s (attribute %u)", words, view->type);
+	return bgp_fault_set_data(fault, BGP_ERROR_UPDATE, subcode, view->start,
+				  bgp_attribute_size(view), "peer's UPDATE has %s (attribute %u)",
+				  words, view->type);
 }
 
 /* RFC 7606 section 7.2, RFC 7607: whole segments, none empty, of types there are, no AS 0. */
@@ -289,13 +306,13 @@ static int bgp_mp_check(const struct bgp_attribute_view *view,
 			struct bgp_fault *fault)
 {
 	bool reach = view->type == BGP_ATTRIBUTE_MP_REACH;
-	size_t head = 3;
+	size_t head = reach ? 5 : 3;
 
-	if (view->size < (reach ? 5u : 3u))
+	if (view->size < head)
 		return bgp_attribute_fault(view, BGP_UPDATE_BAD_OPTIONAL,
 					   "multiprotocol routes that are cut off", fault);
-	if (reach)
-		head = 5 + (size_t)view->value[3];
+	size_t hop = reach ? view->value[3] : 0;
+	head += hop;
 	if (head > view->size)
 		return bgp_attribute_fault(view, BGP_UPDATE_BAD_OPTIONAL,
 					   "a next hop that is cut off", fault);
@@ -305,7 +322,6 @@ static int bgp_mp_check(const struct bgp_attribute_view *view,
 		return 0;
 	/* IPv6: with a link-local address or without (RFC 2545); IPv4: RFC 8950 was not agreed on.
 	 */
-	uint8_t hop = view->value[3];
 	if (reach && !(family == AF_INET ? hop == 4 : hop == 16 || hop == 32))
 		return bgp_attribute_fault(view, BGP_UPDATE_BAD_OPTIONAL,
 					   "a next hop of the wrong length", fault);
@@ -315,6 +331,16 @@ static int bgp_mp_check(const struct bgp_attribute_view *view,
 					   "a multiprotocol prefix that cannot be", fault);
 	*(reach ? &out->announced : &out->withdrawn) += (size_t)count;
 	return 0;
+}
+
+/* What RFC 4271 section 6.3 calls a value that is not good. */
+static uint8_t bgp_attribute_subcode(const struct bgp_attribute_view *view)
+{
+	if (view->type == BGP_ATTRIBUTE_AS_PATH)
+		return BGP_UPDATE_BAD_AS_PATH;
+	if (view->type == BGP_ATTRIBUTE_ORIGIN && view->size == 1)
+		return BGP_UPDATE_BAD_ORIGIN;
+	return BGP_UPDATE_BAD_ATTRIBUTE_LENGTH;
 }
 
 /* One attribute, seen for the first time. */
@@ -332,17 +358,17 @@ static int bgp_attribute_check(const struct bgp_attribute_view *view,
 		return 0;
 	}
 	if ((view->flags & BGP_FLAGS_MASK) != rule->flags) /* RFC 7606 section 3(c) */
-		bgp_attributes_note(out, "flags that are wrong", view->type);
+		bgp_attributes_note(out, BGP_UPDATE_BAD_FLAGS, view, "flags that are wrong");
 	if (rule->shape == BGP_SHAPE_ROUTES)
 		return bgp_mp_check(view, agreement, out, fault);
 	if (rule->internal && !agreement->internal)
 		return 0;
 	if (!bgp_attribute_is_good(view, rule, agreement))
-		bgp_attributes_note(out, "a malformed value", view->type);
+		bgp_attributes_note(out, bgp_attribute_subcode(view), view, "a malformed value");
 	return 0;
 }
 
-/* Takes the next attribute off the front. False when it is cut off. */
+/* Takes the next attribute off the front. False when it is cut off: then only its type is given. */
 static bool bgp_attribute_next(const uint8_t **p, size_t *size, struct bgp_attribute_view *view)
 {
 	size_t head = *size >= 1 && ((*p)[0] & BGP_FLAG_EXTENDED) ? 4 : 3;
@@ -352,54 +378,76 @@ static bool bgp_attribute_next(const uint8_t **p, size_t *size, struct bgp_attri
 		view->type = (*p)[1];
 	if (*size < head)
 		return false;
+	size_t value_size = head == 4 ? bgp_get16(*p + 2) : (*p)[2];
+	if (value_size > *size - head)
+		return false;
 	view->flags = (*p)[0];
 	view->value = *p + head;
-	view->size = head == 4 ? bgp_get16(*p + 2) : (*p)[2];
-	if (view->size > *size - head)
-		return false;
+	view->size = value_size;
 	*p += head + view->size;
 	*size -= head + view->size;
 	return true;
+}
+
+/* Takes all attributes apart. 0, or -1 with the fault. */
+static int bgp_attributes_walk(const uint8_t *p, size_t size, const struct bgp_agreement *agreement,
+			       bool seen[256], struct bgp_attributes *out, struct bgp_fault *fault)
+{
+	struct bgp_attribute_view view;
+
+	while (size > 0) {
+		bool whole = bgp_attribute_next(&p, &size, &view);
+		bool routes = bgp_rules[view.type].shape == BGP_SHAPE_ROUTES;
+		if (!whole && routes)
+			return bgp_fault_set(fault, BGP_ERROR_UPDATE, BGP_UPDATE_MALFORMED_LIST,
+					     "peer's UPDATE has routes that are cut off "
+					     "(attribute %u)",
+					     view.type);
+		/* RFC 7606 section 3(g): the first one counts, but not among routes. */
+		if (seen[view.type] && routes)
+			return bgp_fault_set(fault, BGP_ERROR_UPDATE, BGP_UPDATE_MALFORMED_LIST,
+					     "peer's UPDATE has attribute %u twice", view.type);
+		if (whole && !seen[view.type] &&
+		    bgp_attribute_check(&view, agreement, out, fault) != 0)
+			return -1;
+		seen[view.type] = true;
+		out->describes |= view.type != BGP_ATTRIBUTE_MP_UNREACH;
+		if (whole)
+			continue;
+		/* RFC 7606 section 4: the IPv4 routes can still be found. */
+		bgp_attributes_note(out, BGP_UPDATE_MALFORMED_LIST, &view,
+				    "an attribute that is cut off");
+		break;
+	}
+	return 0;
 }
 
 int bgp_attributes_check(const uint8_t *attributes, size_t size, bool has_nlri,
 			 const struct bgp_agreement *agreement, struct bgp_attributes *out,
 			 struct bgp_fault *fault)
 {
-	struct bgp_attribute_view view;
 	bool seen[256] = {false};
 
 	*out = (struct bgp_attributes){0};
-	while (size > 0) {
-		if (!bgp_attribute_next(&attributes, &size, &view)) {
-			if (bgp_rules[view.type].shape == BGP_SHAPE_ROUTES)
-				return bgp_fault_set(fault, BGP_ERROR_UPDATE,
-						     BGP_UPDATE_MALFORMED_LIST,
-						     "peer's UPDATE has routes that are cut off "
-						     "(attribute %u)",
-						     view.type);
-			/* RFC 7606 section 4: the IPv4 routes can still be found. */
-			bgp_attributes_note(out, "an attribute that is cut off", view.type);
-			break;
-		}
-		/* RFC 7606 section 3(g): the first one counts, but not among routes. */
-		if (seen[view.type] && bgp_rules[view.type].shape == BGP_SHAPE_ROUTES)
-			return bgp_fault_set(fault, BGP_ERROR_UPDATE, BGP_UPDATE_MALFORMED_LIST,
-					     "peer's UPDATE has attribute %u twice", view.type);
-		if (!seen[view.type] && bgp_attribute_check(&view, agreement, out, fault) != 0)
-			return -1;
-		seen[view.type] = true;
-	}
+	if (bgp_attributes_walk(attributes, size, agreement, seen, out, fault) != 0)
+		return -1;
+
+	/* RFC 7606 section 5.2: attributes that describe a route, but there is none: perhaps it was
+	 * in what could not be read. */
+	bool routes = has_nlri || out->reaches;
+	if (out->problem[0] && out->describes && !routes)
+		return bgp_fault_set_data(fault, BGP_ERROR_UPDATE, out->subcode, out->data,
+					  out->data_size, "peer's UPDATE has no route and %s",
+					  out->problem);
 
 	/* RFC 7606 section 3(d): what a route cannot be without. */
-	bool routes = has_nlri || out->reaches;
 	if (routes && !seen[BGP_ATTRIBUTE_ORIGIN])
-		bgp_attributes_note(out, "no ORIGIN", BGP_ATTRIBUTE_ORIGIN);
+		bgp_attributes_note_missing(out, "ORIGIN");
 	if (routes && !seen[BGP_ATTRIBUTE_AS_PATH])
-		bgp_attributes_note(out, "no AS_PATH", BGP_ATTRIBUTE_AS_PATH);
+		bgp_attributes_note_missing(out, "AS_PATH");
 	if (has_nlri && !seen[BGP_ATTRIBUTE_NEXT_HOP])
-		bgp_attributes_note(out, "no NEXT_HOP", BGP_ATTRIBUTE_NEXT_HOP);
+		bgp_attributes_note_missing(out, "NEXT_HOP");
 	if (routes && agreement->internal && !seen[BGP_ATTRIBUTE_LOCAL_PREF])
-		bgp_attributes_note(out, "no LOCAL_PREF", BGP_ATTRIBUTE_LOCAL_PREF);
+		bgp_attributes_note_missing(out, "LOCAL_PREF");
 	return 0;
 }

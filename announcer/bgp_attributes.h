@@ -68,7 +68,13 @@ struct bgp_attributes {
 	size_t announced; /* prefixes in MP_REACH_NLRI, of families both offer */
 	size_t withdrawn; /* and in MP_UNREACH_NLRI */
 	bool reaches;     /* there is an MP_REACH_NLRI */
+	bool describes;   /* there are attributes beside MP_UNREACH_NLRI */
 	char problem[96]; /* "": good. Else the routes are to be treated as withdrawn */
+
+	/* The problem as a NOTIFICATION would have it. */
+	uint8_t subcode;
+	const uint8_t *data;
+	size_t data_size;
 };
 
 /*

@@ -40,12 +40,16 @@ enum bgp_open_error {
 	BGP_OPEN_UNSUPPORTED_CAPABILITY = 7,
 };
 
-/* Subcodes of BGP_ERROR_UPDATE (RFC 4271 section 6.3) that RFC 7606 has left in use. */
+/* Subcodes of BGP_ERROR_UPDATE (RFC 4271 section 6.3), as far as RFC 7606 has left them in use. */
 enum bgp_update_error {
 	BGP_UPDATE_MALFORMED_LIST = 1,
 	BGP_UPDATE_UNKNOWN_WELL_KNOWN = 2,
+	BGP_UPDATE_BAD_FLAGS = 4,
+	BGP_UPDATE_BAD_ATTRIBUTE_LENGTH = 5,
+	BGP_UPDATE_BAD_ORIGIN = 6,
 	BGP_UPDATE_BAD_OPTIONAL = 9,
 	BGP_UPDATE_BAD_NETWORK = 10,
+	BGP_UPDATE_BAD_AS_PATH = 11,
 };
 
 /* Subcodes of BGP_ERROR_FSM (RFC 6608): a message that the state does not expect. */

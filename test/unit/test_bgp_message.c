@@ -375,6 +375,10 @@ static void test_routes_of_other_families_are_passed_over(void)
 	CU_ASSERT_EQUAL(update.announced, 0);
 	CU_ASSERT_EQUAL(update.withdrawn, 0);
 	CU_ASSERT_STRING_EQUAL(update.problem, "");
+
+	/* Withdrawals alone have no attributes to be wrong; their own flags may be. */
+	CU_ASSERT_EQUAL(read_update(&to_external, "0000 0006 c00f03 000201", &update, &fault), 0);
+	CU_ASSERT_STRING_EQUAL(update.problem, "flags that are wrong (attribute 15)");
 }
 
 static void test_malformed_attributes_withdraw_the_routes(void)
@@ -387,9 +391,9 @@ static void test_malformed_attributes_withdraw_the_routes(void)
 		{GOOD "800404 00000064 c00804 fc000035 c01008 0002fc0000000064"
 		      "e0200c 0000fc00 00000001 00000002 400600 c00708 0000fc01 c0000202",
 		 ""},
-		{AS_PATH NEXT_HOP, "no ORIGIN (attribute 1)"},
-		{ORIGIN NEXT_HOP, "no AS_PATH (attribute 2)"},
-		{ORIGIN AS_PATH, "no NEXT_HOP (attribute 3)"},
+		{AS_PATH NEXT_HOP, "no ORIGIN"},
+		{ORIGIN NEXT_HOP, "no AS_PATH"},
+		{ORIGIN AS_PATH, "no NEXT_HOP"},
 		{"400101 03" AS_PATH NEXT_HOP, "a malformed value (attribute 1)"},
 		{"400100" AS_PATH NEXT_HOP, "a malformed value (attribute 1)"},
 		{"c00101 00" AS_PATH NEXT_HOP, "flags that are wrong (attribute 1)"},
@@ -440,7 +444,7 @@ static void test_internal_peers_have_rules_of_their_own(void)
 	internal.internal = true;
 	assert_withdrawn(&internal, ORIGIN "400200" NEXT_HOP "400504 00000064", "");
 	assert_withdrawn(&internal, ORIGIN "400206 0301 0000fc01" NEXT_HOP "400504 00000064", "");
-	assert_withdrawn(&internal, GOOD, "no LOCAL_PREF (attribute 5)");
+	assert_withdrawn(&internal, GOOD, "no LOCAL_PREF");
 	assert_withdrawn(&internal, GOOD "400503 000064", "a malformed value (attribute 5)");
 	assert_withdrawn(&internal, GOOD "400504 00000064 800903 c00002",
 			 "a malformed value (attribute 9)");
@@ -482,6 +486,14 @@ static void test_what_hides_the_routes_ends_the_session(void)
 	/* Cut off, or there twice. */
 	assert_reset("0000 0007 800f08 0002 0100", 1, "");
 	assert_reset("0000 000c 800f03 000201 800f03 000201", 1, "");
+	/* Malformed, and no route beside it: nobody knows which one was meant (RFC 7606
+	 * section 5.2).
+	 */
+	assert_reset("0000 0011" ORIGIN AS_PATH "800401 00", 5, "800401 00");
+	assert_reset("0005 20c6336401 0004 400101 07", 6, "400101 07");
+	assert_reset("0000 0004 c00101 00", 4, "c00101 00");
+	assert_reset("0000 0005 400202 0900", 11, "400202 0900");
+	assert_reset("0000 0004 c008 04 00", 1, "");
 	/* Well known, but not to us. */
 	assert_reset("0000 0005 40fe02 abcd", 2, "40fe02 abcd");
 }
