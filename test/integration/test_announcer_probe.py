@@ -67,7 +67,10 @@ def start_announcer(tmp_path, daemons):
             "addresses": [{"prefix": "192.0.2.53/32", "assign": "never"}],
             "bgp": {"router_id": "192.0.2.1", "as": 64512, "peers": [],
                     "graceful_shutdown_ms": 100, "shutdown_wait_ms": 0}}))
-        return daemons[-1].wait_alive()
+        # Its pages come a moment after the server that has them.
+        wait_until(lambda: daemons[-1].get("/status.json")[0] == 200, godwit.READY_TIMEOUT,
+                   message=daemons[-1].log())
+        return daemons[-1]
     return start
 
 
