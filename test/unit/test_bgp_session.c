@@ -6,6 +6,8 @@
 
 #include <arpa/inet.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
+#include <stdlib.h>
 
 #define MARKER "ffffffffffffffff ffffffffffffffff "
 #define KEEPALIVE MARKER "0013 04"
@@ -560,6 +562,39 @@ static void test_a_peer_that_reads_slowly_is_kept(void)
 	bgp_session_destroy(session);
 }
 
+/* ---- Memory ---- */
+
+static bool out_of_memory;
+
+static void *scarce_malloc(size_t size)
+{
+	return out_of_memory ? NULL : malloc(size);
+}
+
+static void *scarce_realloc(void *memory, size_t size)
+{
+	return out_of_memory ? NULL : realloc(memory, size);
+}
+
+static void test_out_of_memory_closes_it(void)
+{
+	struct bgp_route route = make_route("192.0.2.53/32");
+
+	out_of_memory = true;
+	CU_ASSERT_PTR_NULL(bgp_session_create(&external, START_MS));
+	out_of_memory = false;
+
+	/* A withdrawal that cannot be sent must not be forgotten: the session's end withdraws. Not
+	 * even the NOTIFICATION can be sent. */
+	establish(&external, PEER_OPEN("0009"));
+	CU_ASSERT_EQUAL(bgp_session_set_routes(session, &route, 1), 0);
+	reads_all();
+	out_of_memory = true;
+	CU_ASSERT_EQUAL(bgp_session_set_routes(session, NULL, 0), 0);
+	out_of_memory = false;
+	assert_closed("out of memory", "");
+}
+
 int main(void)
 {
 	const struct suite_test tests[] = {
@@ -596,6 +631,8 @@ int main(void)
 		 test_output_that_grows_without_end_closes_it},
 		{"output that does not move closes it", test_output_that_does_not_move_closes_it},
 		{"a peer that reads slowly is kept", test_a_peer_that_reads_slowly_is_kept},
+		{"out of memory closes it", test_out_of_memory_closes_it},
 	};
+	event_set_mem_functions(scarce_malloc, scarce_realloc, free);
 	return SUITE_RUN("bgp_session", tests);
 }
