@@ -2,6 +2,7 @@
 
 #include "backend/service.h"
 #include "common/address.h"
+#include "common/tls_files.h"
 #include "storage/storage.h"
 
 #include <stdio.h>
@@ -38,6 +39,7 @@ static const cyaml_schema_field_t config_fields[] = {
 	CYAML_FIELD_UINT("threads", CYAML_FLAG_OPTIONAL, struct backend_config, threads),
 	CYAML_FIELD_MAPPING_PTR("tls", CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER_NULL_STR,
 				struct backend_config, tls, tls_fields),
+	CYAML_FIELD_BOOL("insecure", CYAML_FLAG_OPTIONAL, struct backend_config, insecure),
 	OPTIONAL_STRING(storage, struct backend_config),
 	OPTIONAL_STRING(password_file, struct backend_config),
 	OPTIONAL_STRING(snapshot, struct backend_config),
@@ -126,13 +128,44 @@ static int check_storage(const struct backend_config *config, const char *path, 
 	return 0;
 }
 
+/* Certificates that can be used; or plaintext that stays on this machine, unless that is wanted. */
+static int check_tls(const struct backend_config *config, const char *path, char *error,
+		     size_t error_size)
+{
+	const struct backend_tls_config *tls = config->tls;
+	struct tls_material material;
+	struct address address;
+	char reason[400];
+	char key[32];
+
+	if (tls != NULL) {
+		const struct tls_files files = {tls->certificate, tls->key, tls->client_ca};
+		if (tls->certificate == NULL || tls->key == NULL)
+			snprintf(reason, sizeof(reason), "needs certificate and key");
+		else if (tls_files_read(&files, &material, reason, sizeof(reason)) == 0) {
+			tls_material_clear(&material);
+			return 0;
+		}
+		config_error(error, error_size, path, "tls", "%s", reason);
+		return -1;
+	}
+	for (uint32_t i = 0; i < config->listen_count && !config->insecure; i++) {
+		if (address_parse(config->listen[i], &address, reason, sizeof(reason)) < 0 ||
+		    address_is_loopback(&address))
+			continue;
+		snprintf(key, sizeof(key), "listen[%u]", i);
+		config_error(error, error_size, path, key,
+			     "%s: plaintext beyond this machine: give `tls`, or say "
+			     "`insecure: true`",
+			     config->listen[i]);
+		return -1;
+	}
+	return 0;
+}
+
 static int check(const struct backend_config *config, const char *path, char *error,
 		 size_t error_size)
 {
-	if (config->tls != NULL) {
-		config_error(error, error_size, path, "tls", "not in this version");
-		return -1;
-	}
 	if (config->max_loss_percent > 100) {
 		config_error(error, error_size, path, "max_loss_percent", "more than 100");
 		return -1;
@@ -142,7 +175,8 @@ static int check(const struct backend_config *config, const char *path, char *er
 			     SERVICE_THREADS_MAX);
 		return -1;
 	}
-	if (check_addresses(config, path, error, error_size) < 0)
+	if (check_addresses(config, path, error, error_size) < 0 ||
+	    check_tls(config, path, error, error_size) < 0)
 		return -1;
 	return check_storage(config, path, error, error_size);
 }
@@ -175,6 +209,14 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
 }
 
+static bool same_tls(const struct backend_tls_config *a, const struct backend_tls_config *b)
+{
+	if (a == NULL || b == NULL)
+		return a == b;
+	return same_text(a->certificate, b->certificate) && same_text(a->key, b->key) &&
+	       same_text(a->client_ca, b->client_ca);
+}
+
 bool backend_config_needs_restart(const struct backend_config *running,
 				  const struct backend_config *fresh)
 {
@@ -183,6 +225,7 @@ bool backend_config_needs_restart(const struct backend_config *running,
 	    !same_text(running->password_file, fresh->password_file) ||
 	    !same_text(running->snapshot, fresh->snapshot) ||
 	    running->max_loss_percent != fresh->max_loss_percent ||
+	    running->insecure != fresh->insecure || !same_tls(running->tls, fresh->tls) ||
 	    !same_text(running->admin, fresh->admin))
 		return true;
 	for (uint32_t i = 0; i < running->listen_count; i++) {

@@ -21,7 +21,8 @@ struct backend_config {
 	char *storage;                  /* URL of the record store */
 	char *password_file;            /* or NULL */
 	char *admin;                    /* address of the admin server */
-	struct backend_tls_config *tls; /* not in this version: always NULL after loading */
+	struct backend_tls_config *tls; /* NULL: plaintext */
+	bool insecure;                  /* plaintext beyond this machine is wanted */
 	char *snapshot;                 /* path, or NULL */
 	uint32_t max_loss_percent;      /* what a store may have lost when it is back */
 	struct config_log log;

@@ -71,13 +71,15 @@ static int check_unix_path(const struct address *address, char *error, size_t er
 	return 0;
 }
 
-/* Binds a server to an address without TLS; false when gRPC could not. */
-static bool bind_plaintext(grpc_server *server, const char *address)
+/* Binds a server to an address, by TLS or (NULL) without; false when gRPC could not. */
+static bool bind_address(grpc_server *server, const char *address, struct credentials *credentials)
 {
-	grpc_server_credentials *plaintext = grpc_insecure_server_credentials_create();
-	int port = grpc_server_add_http2_port(server, address, plaintext);
+	grpc_server_credentials *opened = credentials != NULL
+						  ? credentials_open(credentials)
+						  : grpc_insecure_server_credentials_create();
+	int port = opened != NULL ? grpc_server_add_http2_port(server, address, opened) : 0;
 
-	grpc_server_credentials_release(plaintext);
+	grpc_server_credentials_release(opened);
 	return port != 0;
 }
 
@@ -90,7 +92,7 @@ static int listen_unix(grpc_server *server, const char *text, const struct addre
 	if (check_unix_path(address, error, error_size) < 0)
 		return -1;
 	before = umask(SOCKET_UMASK);
-	bound = bind_plaintext(server, text);
+	bound = bind_address(server, text, NULL);
 	umask(before);
 	if (!bound)
 		return fail(error, error_size,
@@ -117,19 +119,19 @@ static const char *bind_reason(const struct address *address)
 }
 
 static int listen_port(grpc_server *server, const char *text, const struct address *address,
-		       char *error, size_t error_size)
+		       struct credentials *credentials, char *error, size_t error_size)
 {
-	if (!bind_plaintext(server, text))
+	if (!bind_address(server, text, credentials))
 		return fail(error, error_size, "cannot listen on %s: %s", text,
 			    bind_reason(address));
-	if (!address_is_loopback(address))
+	if (credentials == NULL && !address_is_loopback(address))
 		log_warning("listening without TLS beyond this machine", "address=%s advice=%s",
-			    text,
-			    "anyone who reaches it can ask; bind to loopback or a private network");
+			    text, "anyone who reaches it can ask, and read along; configure tls");
 	return 0;
 }
 
-int listen_add(grpc_server *server, const char *address, char *error, size_t error_size)
+int listen_add(grpc_server *server, const char *address, struct credentials *credentials,
+	       char *error, size_t error_size)
 {
 	struct address parsed;
 	char reason[200];
@@ -140,8 +142,9 @@ int listen_add(grpc_server *server, const char *address, char *error, size_t err
 	if (parsed.kind == ADDRESS_UNIX)
 		failed = listen_unix(server, address, &parsed, error, error_size);
 	else
-		failed = listen_port(server, address, &parsed, error, error_size);
+		failed = listen_port(server, address, &parsed, credentials, error, error_size);
 	if (failed == 0)
-		log_info("listening", "address=%s", address);
+		log_info("listening", "address=%s tls=%d", address,
+			 credentials != NULL && parsed.kind != ADDRESS_UNIX);
 	return failed;
 }

@@ -11,6 +11,7 @@
 #include "backend/changes.h"
 #include "backend/config.h"
 #include "backend/counters.h"
+#include "backend/credentials.h"
 #include "backend/follower.h"
 #include "backend/mirror.h"
 #include "backend/service.h"
@@ -51,6 +52,7 @@ struct backend {
 	struct metrics *metrics;
 	struct mirror *mirror;
 	struct changes *changes;
+	struct credentials *credentials; /* NULL: plaintext */
 	struct service *service;
 	struct follower *follower;
 	struct admin *admin;
@@ -128,9 +130,18 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 	if (backend->follower == NULL)
 		return -1;
 	metrics_add_collector(backend->metrics, follower_collect, backend->follower);
+	if (config->tls != NULL) {
+		const struct tls_files files = {config->tls->certificate, config->tls->key,
+						config->tls->client_ca};
+		backend->credentials = credentials_create(&files, error, error_size);
+		if (backend->credentials == NULL)
+			return -1;
+		metrics_add_collector(backend->metrics, credentials_collect, backend->credentials);
+	}
 	const struct service_options service = {.listen = (const char *const *)config->listen,
 						.listen_count = config->listen_count,
 						.threads = config->threads,
+						.credentials = backend->credentials,
 						.changes = backend->changes};
 	backend->service =
 		service_create(&service, backend->mirror, backend->metrics, error, error_size);
@@ -161,6 +172,7 @@ static void backend_clear(struct backend *backend)
 		follower_stop(backend->follower);
 	admin_stop(backend->admin);
 	service_destroy(backend->service);
+	credentials_destroy(backend->credentials);
 	follower_destroy(backend->follower);
 	changes_destroy(backend->changes);
 	if (backend->mirror != NULL)

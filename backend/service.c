@@ -227,7 +227,8 @@ struct service *service_create(const struct service_options *options, const stru
 	add_query_threads(service, choose_threads(options->threads));
 
 	for (size_t i = 0; i < options->listen_count; i++) {
-		if (listen_add(service->server, options->listen[i], error, error_size) < 0) {
+		if (listen_add(service->server, options->listen[i], options->credentials, error,
+			       error_size) < 0) {
 			service_destroy(service);
 			return NULL;
 		}

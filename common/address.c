@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 static int address_fail(char *error, size_t error_size, const char *text, const char *problem)
@@ -150,7 +151,7 @@ bool address_is_loopback(const struct address *address)
 	if (address->kind == ADDRESS_UNIX)
 		return true;
 	if (address->kind != ADDRESS_IP)
-		return false;
+		return strcasecmp(address->host, "localhost") == 0;
 	if (address->addr.ss_family == AF_INET) {
 		const struct sockaddr_in *sin = (const struct sockaddr_in *)&address->addr;
 		return ntohl(sin->sin_addr.s_addr) >> 24 == 127;

@@ -29,7 +29,7 @@ int address_parse(const char *text, struct address *out, char *error, size_t err
 /* Writes a socket address the way address_parse reads it: "192.0.2.1:53", "[::1]:53". */
 void address_format(const struct sockaddr *addr, char *out, size_t size);
 
-/* True for 127.0.0.0/8, ::1 and unix sockets. */
+/* True for 127.0.0.0/8, ::1, the name localhost (RFC 6761) and unix sockets. */
 bool address_is_loopback(const struct address *address);
 
 #endif

@@ -97,10 +97,23 @@ static void test_every_key(void)
 	backend_config_free(config);
 }
 
-static void test_later_versions_keys_are_refused(void)
+static void test_tls_needs_good_files(void)
 {
-	assert_refused("threads: 1\ntls: { certificate: a, key: b }\n",
-		       FILE_NAME ":2: tls: not in this version");
+	assert_refused("threads: 1\ntls: { certificate: none.crt, key: none.key }\n",
+		       FILE_NAME ":2: tls: none.crt: No such file");
+	assert_refused("tls: { client_ca: ca.crt }\n",
+		       FILE_NAME ":1: tls: needs certificate and key");
+}
+
+static void test_plaintext_stays_on_this_machine(void)
+{
+	assert_refused("listen: [\"127.0.0.1:1\", \"192.0.2.1:2\"]\n",
+		       FILE_NAME ":1: listen[1]: 192.0.2.1:2: plaintext beyond this machine");
+	assert_refused("listen: [\"0.0.0.0:1\"]\n", FILE_NAME ":1: listen[0]: ");
+	struct backend_config *config = load("listen: [\"192.0.2.1:2\"]\ninsecure: true\n");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+	CU_ASSERT(config->insecure);
+	backend_config_free(config);
 }
 
 static void test_senseless_values_are_named(void)
@@ -157,7 +170,8 @@ int main(void)
 		{"defaults without a file", test_defaults_without_a_file},
 		{"defaults of what a file leaves out", test_defaults_of_what_a_file_leaves_out},
 		{"every key", test_every_key},
-		{"keys of later versions are refused", test_later_versions_keys_are_refused},
+		{"TLS needs good files", test_tls_needs_good_files},
+		{"plaintext stays on this machine", test_plaintext_stays_on_this_machine},
 		{"senseless values are named", test_senseless_values_are_named},
 		{"what needs a restart", test_what_needs_a_restart},
 		{"a missing file is named", test_a_missing_file_is_named},
