@@ -337,6 +337,22 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
 	return result == CACHE_OUTDATED ? CACHE_MISS : result;
 }
 
+bool cache_has_stale(const struct cache *cache, const struct cache_key *key, int64_t now_ms)
+{
+	struct cache_found found;
+	for (size_t i = 0; i < CACHE_KINDS; i++) {
+		const struct cache_sets *sets = &cache->kinds[i];
+		const struct cache_set *set = cache_sets_find(sets, key->hash);
+		unsigned int way = cache_set_find(set, key->hash, 0);
+		for (; way < CACHE_WAYS; way = cache_set_find(set, key->hash, way + 1))
+			if (cache_open_slot(cache_set_slot(sets, set, way), key, &found) &&
+			    cache_judge(cache, &found, now_ms) == CACHE_STALE &&
+			    cache_slot_is_whole(found.slot, found.sequence))
+				return true;
+	}
+	return false;
+}
+
 /* --- the way in ------------------------------------------------------------------------------- */
 
 /* The head of an entry; false when it is not to be kept. */

@@ -121,6 +121,9 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
  */
 bool cache_note_miss(struct cache *cache, const struct cache_key *key);
 
+/* True when cache_lookup_stale would find a stale answer now. */
+bool cache_has_stale(const struct cache *cache, const struct cache_key *key, int64_t now_ms);
+
 /*
  * Keeps a reply that dns_reply_matches accepted for `query`, if it can be kept: not what is
  * truncated, meant for one client only, or too long. Nor a denial, unless `denial_too`, which is

@@ -92,6 +92,8 @@ static size_t serve_look_up(struct serve *serve, struct serve_message *message, 
 	default:
 		metrics_add(serve->shard, FRONTEND_CACHE_MISSES, 1);
 		message->denial_too = cache_note_miss(serve->cache, &message->key);
+		message->has_stale = message->denial_too &&
+				     cache_has_stale(serve->cache, &message->key, now_ns / 1000000);
 		return 0;
 	}
 }
@@ -136,11 +138,21 @@ static bool serve_replies_at_once(const struct serve *serve)
 	return serve->log.mode == FRONTEND_QUERY_LOG_NONE;
 }
 
+/* Hands on what the look-up in vain has found out. */
+static void serve_note_miss(struct query *query, const struct serve_message *message)
+{
+	int64_t stale_ms = query->received_ns / 1000000 + SERVE_STALE_MS;
+	query->denial_too = message->denial_too;
+	if (message->has_stale && stale_ms < query->deadline_ms)
+		query->deadline_ms = stale_ms;
+}
+
 /* Finds what a message's question leads to. */
 static void serve_find(const struct serve *serve, struct serve_message *message)
 {
 	message->route = NULL;
 	message->denial_too = false;
+	message->has_stale = false;
 	if (message->verdict == DNS_RCODE_NOERROR)
 		message->route = plan_find_route(serve->plan, message->dns.qname);
 	if (message->route && serve->cache)
@@ -193,7 +205,7 @@ enum serve_outcome serve_take_read(struct serve *serve, const struct transport *
 		metrics_add(serve->shard, FRONTEND_DROPS_OVERLOAD, 1);
 		return SERVE_DROPPED;
 	}
-	reply->query->denial_too = message->denial_too;
+	serve_note_miss(reply->query, message);
 	return SERVE_PENDING;
 }
 
@@ -233,7 +245,7 @@ void serve_query(struct serve *serve, struct query *query)
 		serve_find(serve, &message);
 		size = serve_answer(serve, query->transport, &message, query->received_ns,
 				    serve->reply);
-		query->denial_too = message.denial_too;
+		serve_note_miss(query, &message);
 	}
 	if (size > 0)
 		serve_send_ready(serve, query, serve->reply, size, clock_now_ns());

@@ -7,7 +7,8 @@
  * where its reply goes, and calls serve_query; it goes to the route's backends (upstream.h), comes
  * back through serve_finish, and leaves by the transport's `send`.
  *
- * When no backend answers in time, a stale answer does, if the cache has one (RFC 8767). An answer
+ * When no backend answers in time, a stale answer does, if the cache has one (RFC 8767); and then
+ * SERVE_STALE_MS are time enough, however long `limits.query_timeout_ms` is. An answer
  * of the cache that is asked for again and again and about to expire is asked for anew meanwhile:
  * a query without a transport, whose reply only the cache gets.
  *
@@ -30,6 +31,9 @@
 
 /* Room for a reply that serve_take makes. */
 #define SERVE_REPLY_MAX CACHE_REPLY_MAX
+
+/* A client that can be given a stale answer waits so long at most (RFC 8767 section 5). */
+#define SERVE_STALE_MS 1800
 
 struct serve {
 	const struct frontend_config *config;
@@ -65,6 +69,7 @@ struct serve_message {
 	const struct plan_route *route; /* of a good question; NULL: not ours */
 	const struct cache_slot *slot;  /* from serve_expect_answer for serve_expect_facts */
 	bool denial_too;                /* cache_note_miss's word, once looked up in vain */
+	bool has_stale;                 /* and cache_has_stale's */
 	struct cache_key key;           /* if there is a route, and a cache */
 };
 

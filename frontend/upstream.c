@@ -462,17 +462,21 @@ static void upstream_expire_attempt(struct upstream *upstream, struct attempt *a
 	upstream_abandon_attempt(upstream, attempt, now_ms);
 }
 
+/* Lines are in the order of arrival; deadlines nearly so, but for those with a stale answer. */
 static void upstream_expire_waiting(struct upstream *upstream, int64_t now_ms)
 {
 	for (size_t i = 0; i < upstream->route_count; i++) {
 		struct upstream_route *route = &upstream->routes[i];
-		struct query *query;
-		while ((query = TAILQ_FIRST(&route->waiting)) && query->deadline_ms <= now_ms) {
+		struct query *next;
+		for (struct query *query = TAILQ_FIRST(&route->waiting); query; query = next) {
+			next = TAILQ_NEXT(query, waiting);
+			if (query->deadline_ms > now_ms) {
+				upstream_arm(upstream, query->deadline_ms);
+				continue;
+			}
 			upstream_unwait(upstream, route, query);
 			upstream_finish(upstream, query, UPSTREAM_EXPIRED);
 		}
-		if (query)
-			upstream_arm(upstream, query->deadline_ms);
 	}
 }
 

@@ -33,7 +33,7 @@ struct upstream_route {
 	size_t count;
 	size_t choice;               /* of the replica asked in this pass of the loop */
 	uint64_t choice_pass;        /* the pass it was chosen in */
-	struct waiting_list waiting; /* by deadline */
+	struct waiting_list waiting; /* by arrival */
 };
 
 struct upstream {

@@ -183,6 +183,32 @@ def test_stale_answers_when_the_backend_hangs(foreign, start_cache):
         foreign.thaw()
 
 
+def test_stale_answers_do_not_wait_for_a_long_timeout(foreign, start_cache):
+    """RFC 8767's client response timer: 1.8 s, for those that a stale answer can be given to."""
+    frontend = start_cache(limits={"query_timeout_ms": 3000})
+    name = "ttl-0-1.example."
+    assert answers(ask(frontend, name)) == ["198.51.100.1"]
+    time.sleep(1.05)
+    foreign.freeze()
+    clients = {}
+    try:
+        begun = time.monotonic()
+        for asked in (name, "ttl-0-100.unknown.example."):
+            clients[asked] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            clients[asked].settimeout(10)
+            clients[asked].connect(split_address(frontend.address))
+            clients[asked].send(dns.message.make_query(asked, "A", use_edns=0).to_wire())
+        reply = dns.message.from_wire(clients[name].recv(4096))
+        assert answers(reply) == ["198.51.100.1"] and extended_errors(reply) == [3]
+        assert 1.7 < time.monotonic() - begun < 2.8
+        reply = dns.message.from_wire(clients["ttl-0-100.unknown.example."].recv(4096))
+        assert rcode(reply) == "SERVFAIL" and time.monotonic() - begun > 2.9
+    finally:
+        foreign.thaw()
+        for client in clients.values():
+            client.close()
+
+
 def test_stale_answers_end(foreign, start_cache):
     frontend = start_cache(cache={"serve_stale_s": 1})
     name = "ttl-0-1.example."

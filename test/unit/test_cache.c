@@ -546,8 +546,10 @@ static void test_expired_answers_are_stale_for_a_while(void)
 	ask(&f, "www.example.", DNS_TYPE_A, ASK_EDNS);
 	answer_a(&f, 100, 1);
 	store(&f);
+	CU_ASSERT(!cache_has_stale(f.cache, &f.key, f.now_ms)); /* it is good */
 	f.now_ms += 100000;
 	CU_ASSERT_EQUAL(look_up(&f), CACHE_MISS);
+	CU_ASSERT(cache_has_stale(f.cache, &f.key, f.now_ms));
 	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_STALE);
 	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.out_size));
 	CU_ASSERT_EQUAL(ttl_out(&f), CACHE_STALE_TTL_S);
@@ -555,6 +557,7 @@ static void test_expired_answers_are_stale_for_a_while(void)
 	CU_ASSERT_EQUAL(dns_get16(f.out + f.out_size - 6), DNS_OPTION_EDE);
 	f.now_ms += 3600000;
 	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_MISS);
+	CU_ASSERT(!cache_has_stale(f.cache, &f.key, f.now_ms));
 	teardown(&f);
 }
 
