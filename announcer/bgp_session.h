@@ -1,7 +1,7 @@
 /*
  * One BGP session on one transport connection (RFC 4271), from the moment the connection stands:
  * states OpenSent, OpenConfirm, Established. Idle, Connect and Active, and what decides between two
- * connections to one peer (section 6.8), are bgp_peer.h's.
+ * connections to one peer (section 6.8), are peer.h's.
  *
  * Pure: octets and the time come in, octets and decisions go out; sockets and timers live with the
  * caller, who
