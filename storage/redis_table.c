@@ -4,10 +4,36 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define BLOCK_SIZE ((size_t)256 * 1024)
 #define FIRST_BLOCK_SIZE ((size_t)4 * 1024)
 #define TABLE_MIN 16
+#define PAGES_FROM BLOCK_SIZE
+
+/* --- large memory ----------------------------------------------------------------------------- */
+
+/*
+ * Zeroes. What is large comes from the kernel and goes back to it: a load of a million names needs
+ * 140 MB for a few seconds, which malloc would keep for good, in the gaps between what the receiver
+ * allocates meanwhile.
+ */
+static void *large_alloc(size_t size)
+{
+	if (size < PAGES_FROM)
+		return calloc(1, size);
+	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return memory != MAP_FAILED ? memory : NULL;
+}
+
+/* `size` as it was asked for. NULL is allowed. */
+static void large_free(void *memory, size_t size)
+{
+	if (size < PAGES_FROM)
+		free(memory);
+	else if (memory)
+		munmap(memory, size);
+}
 
 /* --- arena ------------------------------------------------------------------------------------ */
 
@@ -24,13 +50,14 @@ void *redis_arena_alloc(struct redis_arena *arena, size_t size)
 
 	size = (size + alignof(void *) - 1) & ~(alignof(void *) - 1);
 	if (!block || block->size - block->used < size) {
-		size_t capacity = block ? BLOCK_SIZE : FIRST_BLOCK_SIZE;
+		size_t capacity = (block ? BLOCK_SIZE : FIRST_BLOCK_SIZE) - sizeof(*block);
 		if (capacity < size)
 			capacity = size;
-		block = malloc(sizeof(*block) + capacity);
+		block = large_alloc(sizeof(*block) + capacity);
 		if (!block)
 			return NULL;
-		*block = (struct redis_arena_block){.next = arena->blocks, .size = capacity};
+		block->next = arena->blocks;
+		block->size = capacity;
 		arena->blocks = block;
 	}
 	void *memory = block->data + block->used;
@@ -53,7 +80,7 @@ static void free_blocks(struct redis_arena_block *block)
 {
 	while (block) {
 		struct redis_arena_block *next = block->next;
-		free(block);
+		large_free(block, sizeof(*block) + block->size);
 		block = next;
 	}
 }
@@ -114,14 +141,14 @@ static bool grow(struct redis_table *table)
 	struct redis_table larger = {.capacity = table->capacity ? 2 * table->capacity : TABLE_MIN,
 				     .count = table->count};
 
-	larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+	larger.slots = large_alloc(larger.capacity * sizeof(*larger.slots));
 	if (!larger.slots)
 		return false;
 	for (size_t i = 0; i < table->capacity; i++) {
 		if (table->slots[i].key)
 			*find_slot(&larger, table->slots[i].key) = table->slots[i];
 	}
-	free(table->slots);
+	large_free(table->slots, table->capacity * sizeof(*table->slots));
 	*table = larger;
 	return true;
 }
@@ -157,7 +184,7 @@ void redis_table_remove(struct redis_table *table, struct redis_table_slot *slot
 
 void redis_table_clear(struct redis_table *table)
 {
-	free(table->slots);
+	large_free(table->slots, table->capacity * sizeof(*table->slots));
 	*table = (struct redis_table){0};
 }
 
