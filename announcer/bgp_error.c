@@ -83,9 +83,10 @@ char *bgp_error_format(uint8_t code, uint8_t subcode, char *out, size_t size)
 	return out;
 }
 
-__attribute__((format(printf, 4, 0))) static void
-bgp_fault_fill(struct bgp_fault *fault, uint8_t code, uint8_t subcode, const char *format,
-	       va_list arguments)
+__attribute__((format(printf, 4, 0))) static void bgp_fault_fill(struct bgp_fault *fault,
+								 uint8_t code, uint8_t subcode,
+								 const char *format,
+								 va_list arguments)
 {
 	*fault = (struct bgp_fault){.code = code, .subcode = subcode};
 	vsnprintf(fault->words, sizeof(fault->words), format, arguments);
