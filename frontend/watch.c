@@ -91,12 +91,13 @@ static void watch_on_opened(void *ctx)
 static void watch_tell(struct watch *watch, const Godwit__V1__Changes *changes)
 {
 	struct coherence *coherence = watch->options.coherence;
-	metrics_add(watch->options.shard, FRONTEND_WATCH_MESSAGES, 1);
-	metrics_add(watch->options.shard, FRONTEND_WATCH_FACTS, changes->n_fact);
 	if (changes->n_fact > 0)
 		coherence_change(coherence, changes->fact, changes->n_fact);
 	if (changes->everything)
 		coherence_change_everything(coherence, watch->source);
+	/* Counted once they count. */
+	metrics_add(watch->options.shard, FRONTEND_WATCH_MESSAGES, 1);
+	metrics_add(watch->options.shard, FRONTEND_WATCH_FACTS, changes->n_fact);
 }
 
 static void watch_on_message(void *ctx, uint8_t *octets, size_t size)

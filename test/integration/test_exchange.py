@@ -490,10 +490,8 @@ def test_change_makes_an_answer_stale_and_no_other(start_fake, start_frontend):
     wait_until(lambda: frontend.metric("godwit_frontend_watch_facts_total") == 2)
     assert not is_kept(NAME)
     assert is_kept(NAME)
-    messages = frontend.metric("godwit_frontend_watch_messages_total")
-    fake.tell(everything=True)
-    wait_until(lambda: frontend.metric("godwit_frontend_watch_messages_total") > messages + 1)
-    assert not is_kept(NAME)
+    fake.tell(everything=True)  # among heartbeats, which tell nothing
+    wait_until(lambda: not is_kept(NAME))
 
 
 def test_silence_ends_a_watch_and_it_comes_back(start_fake, start_frontend):
