@@ -25,31 +25,23 @@ static void service_on_probe(void *ctx)
 
 /*
  * The front end's end of file counts at once, before anything else is asked: good answers of the
- * process that has died say nothing about the next one.
+ * process that has died say nothing about the next one. Nor do those from before it said that it
+ * does not serve: `rise` new ones are wanted, which also keeps routes from flapping as fast as its
+ * word does. life_line.h logs.
  */
 static void service_on_life_line(void *ctx, enum life_line_state state)
 {
 	struct service *service = ctx;
-	const char *name = service->options.config->name;
 	enum life_line_state was = service->life_line_was;
+	bool lost = state == LIFE_LINE_LOST && was != LIFE_LINE_LOST;
 	service->life_line_was = state;
-	if (state == LIFE_LINE_LOST && was != LIFE_LINE_LOST)
+	if (lost || (state == LIFE_LINE_SILENT && was != LIFE_LINE_LOST))
 		probe_reset(service->probe);
 	if (state == LIFE_LINE_DRAINING && was != LIFE_LINE_DRAINING)
 		service->told = false;
 	service->options.on_change(service->options.ctx);
-	if (state == was)
-		return;
-	if (state == LIFE_LINE_LOST) {
+	if (lost)
 		metrics_add(service->options.metrics, METRIC_LIFE_LINE_LOST, 1);
-		log_warning("life line lost: the front end is gone", "service=%s", name);
-	} else if (state == LIFE_LINE_SERVING) {
-		log_info("life line: the front end serves", "service=%s", name);
-	} else if (state == LIFE_LINE_DRAINING) {
-		log_info("life line: the front end is about to stop", "service=%s", name);
-	} else {
-		log_info("life line: the front end does not serve", "service=%s", name);
-	}
 }
 
 /* Whether the drain file is there; what cannot be told leaves things as they are. */
