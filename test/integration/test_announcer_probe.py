@@ -8,10 +8,9 @@ import signal
 import socket
 import threading
 import time
+import types
 
 import dns.message
-import dns.rcode
-import dns.rrset
 import pytest
 
 import godwit
@@ -49,21 +48,24 @@ class Watched(Announcer):
     @contextlib.contextmanager
     def going_down(self):
         """Around what takes DNS away: afterwards `.seconds` is how long it took to notice."""
-        result = type("Result", (), {})()
-        before = len(self.times("DNS does not answer the probe"))
+        result = types.SimpleNamespace()
+        before = len(self.times("service down"))
         begin = time.time()
         yield result
+        result.seconds = wait_until(lambda: self.times("service down")[before:])[0] - begin
         self.wait_state("down")
-        result.seconds = self.times("DNS does not answer the probe")[before] - begin
 
 
 @pytest.fixture
 def start_announcer(tmp_path, daemons):
-    def start(server, **probe):
+    def start(server, watch_socket=None, **probe):
         address = server if isinstance(server, str) else server.address
+        service = {"probe": {"address": address, "protocols": ["udp", "tcp"],
+                             "name": "example.com.", "type": "SOA", **probe}}
+        if watch_socket:
+            service["watch_socket"] = watch_socket
         daemons.append(Watched(tmp_path, {
-            "service": {"probe": {"address": address, "protocols": ["udp", "tcp"],
-                                  "name": "example.com.", "type": "SOA", **probe}},
+            "service": service,
             "addresses": [{"prefix": "192.0.2.53/32", "assign": "never"}],
             "bgp": {"router_id": "192.0.2.1", "as": 64512, "peers": [],
                     "graceful_shutdown_ms": 100, "shutdown_wait_ms": 0}}))
@@ -99,6 +101,22 @@ def test_a_killed_front_end_is_noticed_at_once(frontend, start_announcer):
     assert "Connection refused" in announcer.service()["cause"]
     frontend.start().wait_ready()
     announcer.wait_state("up")
+
+
+def test_a_life_line_is_quicker_than_any_probe(tmp_path, backend, start_frontend,
+                                               start_announcer):
+    path = str(tmp_path / "life.sock")
+    frontend = start_frontend([backend], watch_socket=path).wait_ready()
+    announcer = start_announcer(frontend, watch_socket=path, interval_ms=1500,
+                                fast_interval_ms=100).wait_state("up")
+    for _ in range(2):
+        with announcer.going_down() as gone:
+            frontend.kill()
+        assert gone.seconds <= 0.05 + SLACK
+        frontend.start().wait_ready()
+        announcer.wait_state("up")
+    # Not by good answers of the one before: each has been asked for its own.
+    assert len(announcer.times("DNS answers the probe")) == 3 * 2, announcer.log()
 
 
 def test_a_stopped_front_end_is_noticed_within_fall_intervals(frontend, start_announcer):
