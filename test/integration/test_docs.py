@@ -10,12 +10,12 @@ import godwit
 DOCS = godwit.REPOSITORY / "docs"
 
 
-@pytest.mark.parametrize("name", ["frontend", "backend"])
+@pytest.mark.parametrize("name", ["frontend", "backend", "announcer"])
 def test_the_example_configuration_is_valid(name):
     godwit.run(godwit.program(f"godwit-{name}"), "--check", "--config", DOCS / f"{name}.yaml")
 
 
-@pytest.mark.parametrize("name", ["frontend", "backend"])
+@pytest.mark.parametrize("name", ["frontend", "backend", "announcer"])
 def test_a_key_that_does_not_exist_is_named_with_its_line(name, tmp_path):
     text = (DOCS / f"{name}.yaml").read_text()
     file = tmp_path / f"{name}.yaml"
