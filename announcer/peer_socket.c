@@ -18,9 +18,7 @@
 #define SOCKET_TTL_MAX 255
 #define SOCKET_TTL_INTERNAL 64
 
-/* TCP keepalives: so that a router that was switched off and on is noticed. */
-#define SOCKET_KEEPALIVE_IDLE_S 4
-#define SOCKET_KEEPALIVE_INTERVAL_S 2
+/* TCP keepalives begin after half of the silence that is allowed, and are so many. */
 #define SOCKET_KEEPALIVE_COUNT 3
 
 static bool socket_set(int fd, int level, int option, int value)
@@ -75,23 +73,32 @@ static bool socket_set_hops(int fd, const struct announcer_bgp *bgp,
 	return socket_set_ttl(fd, family, hops);
 }
 
+/* The other machine is gone when it has not answered for so long. */
+static bool socket_set_silence(int fd, const struct announcer_bgp *bgp)
+{
+	int limit_s = bgp->hold_time_s > 0 ? bgp->hold_time_s : PEER_SOCKET_SILENCE_DEFAULT_S;
+	if (limit_s < PEER_SOCKET_SILENCE_MIN_S)
+		limit_s = PEER_SOCKET_SILENCE_MIN_S;
+	int interval_s = limit_s / 2 / SOCKET_KEEPALIVE_COUNT;
+	return socket_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, limit_s * 1000) &&
+	       socket_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, limit_s / 2) &&
+	       socket_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, interval_s) &&
+	       socket_set(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKET_KEEPALIVE_COUNT) &&
+	       socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
 /*
  * What every socket has. DSCP and priority are the network's business: one that does not let us set
  * them still carries BGP.
  */
-static bool socket_set_common(int fd, int family)
+static bool socket_set_common(int fd, int family, const struct announcer_bgp *bgp)
 {
 	if (family == AF_INET6)
 		socket_set(fd, IPPROTO_IPV6, IPV6_TCLASS, SOCKET_TRAFFIC_CLASS);
 	else
 		socket_set(fd, IPPROTO_IP, IP_TOS, SOCKET_TRAFFIC_CLASS);
 	socket_set(fd, SOL_SOCKET, SO_PRIORITY, SOCKET_PRIORITY);
-	return socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1) &&
-	       socket_set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, PEER_SOCKET_SILENCE_MS) &&
-	       socket_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, SOCKET_KEEPALIVE_IDLE_S) &&
-	       socket_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, SOCKET_KEEPALIVE_INTERVAL_S) &&
-	       socket_set(fd, IPPROTO_TCP, TCP_KEEPCNT, SOCKET_KEEPALIVE_COUNT) &&
-	       socket_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	return socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1) && socket_set_silence(fd, bgp);
 }
 
 /* The key for all segments to and from the peer: on a listener it is one of several. */
@@ -145,7 +152,7 @@ int peer_socket_connect(const struct announcer_bgp *bgp, const struct announcer_
 	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return socket_fail(-1, "no socket", error, error_size);
-	if (!socket_set_common(fd, to.ss_family) || !socket_set_hops(fd, bgp, peer))
+	if (!socket_set_common(fd, to.ss_family, bgp) || !socket_set_hops(fd, bgp, peer))
 		return socket_fail(fd, "a socket's options", error, error_size);
 	if (!socket_set_password(fd, peer))
 		return socket_fail(fd, "TCP MD5", error, error_size);
@@ -181,7 +188,7 @@ int peer_socket_listen(const struct announcer_bgp *bgp, const struct address *ad
 	if (fd < 0)
 		return socket_fail(-1, what, error, error_size);
 	/* TTL 255: a peer with GTSM must not drop our SYN-ACK, sent before we know who it is. */
-	if (!socket_set_common(fd, family) || !socket_set_ttl(fd, family, SOCKET_TTL_MAX) ||
+	if (!socket_set_common(fd, family, bgp) || !socket_set_ttl(fd, family, SOCKET_TTL_MAX) ||
 	    !socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
 	    (family == AF_INET6 && !socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
 		return socket_fail(fd, what, error, error_size);
@@ -207,7 +214,8 @@ int peer_socket_listen(const struct announcer_bgp *bgp, const struct address *ad
 int peer_socket_adopt(int fd, const struct announcer_bgp *bgp, const struct announcer_peer *peer,
 		      char *error, size_t error_size)
 {
-	if (!socket_set_common(fd, peer->address.addr.ss_family) || !socket_set_hops(fd, bgp, peer))
+	if (!socket_set_common(fd, peer->address.addr.ss_family, bgp) ||
+	    !socket_set_hops(fd, bgp, peer))
 		return socket_fail(-1, "a socket's options", error, error_size);
 	return 0;
 }

@@ -2,11 +2,11 @@
  * The TCP sockets of BGP: what is set on them before and after they stand, and the differences
  * between IPv4 and IPv6.
  *
- * Each is non-blocking and close-on-exec, sends at once (TCP_NODELAY) and with DSCP CS6, tells
- * within PEER_SOCKET_SILENCE_MS that the other machine is gone, and where the peer's configuration
- * says so signs its segments (TCP MD5, RFC 2385) and takes only packets that came directly (GTSM,
- * RFC 5082). Without GTSM packets to an external peer live for as many hops as `multihop` allows;
- * an internal peer may be anywhere.
+ * Each is non-blocking and close-on-exec, sends at once (TCP_NODELAY) and with DSCP CS6, notices
+ * when the other machine is gone, and where the peer's configuration says so signs its segments
+ * (TCP MD5, RFC 2385) and takes only packets that came directly (GTSM, RFC 5082). Without GTSM
+ * packets to an external peer live for as many hops as `multihop` allows; an internal peer may be
+ * anywhere.
  *
  * All functions are for the control thread.
  */
@@ -21,10 +21,12 @@
 #include <sys/socket.h>
 
 /*
- * A machine that answers nothing for so long has lost its connections: data not acknowledged, or
- * TCP keepalives. The hold timer is usually quicker, but does not run fast before OPEN.
+ * A machine that answers neither data nor TCP keepalives for the hold time, or this long if that is
+ * longer, has lost its connections: so a router that was switched off before it said OPEN, or while
+ * no hold time is in use, is noticed too. Without a hold time RFC 4271's own 90 s count.
  */
-#define PEER_SOCKET_SILENCE_MS 10000
+#define PEER_SOCKET_SILENCE_MIN_S 10
+#define PEER_SOCKET_SILENCE_DEFAULT_S 90
 
 #define PEER_SOCKET_PORT 179
 #define PEER_SOCKET_NO_PORT 0

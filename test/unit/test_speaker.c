@@ -11,8 +11,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -618,6 +620,109 @@ static void test_a_listener_that_is_taken_is_an_error(void)
 	lab_stop(&lab);
 }
 
+/* Descriptors are a peer's to come back to: nothing spins, nothing is forgotten. */
+static void test_without_descriptors_a_peer_waits(void)
+{
+	struct lab lab;
+	struct raw raw;
+	uint8_t message[4096];
+	struct rlimit limit;
+	lab_init(&lab);
+	lab.node.peer.passive = true;
+	node_start(&lab.node);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
+	const struct rlimit none = {.rlim_cur = 3, .rlim_max = limit.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &none);
+	loop_for(&lab.loop, 50);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_ACCEPTED), 0);
+	CU_ASSERT_TRUE(raw_expect(&raw, 1, message));
+	raw_close(&raw);
+
+	/* The same for connections that we make. */
+	node_stop(&lab.node);
+	lab.node.peer.passive = false;
+	node_start(&lab.node);
+	setrlimit(RLIMIT_NOFILE, &none);
+	loop_for(&lab.loop, 20);
+	setrlimit(RLIMIT_NOFILE, &limit);
+	CU_ASSERT_PTR_NOT_NULL(strstr(node_status(&lab.node).last_error, "Too many open files"));
+	raw_accept(&raw, &lab.loop, lab.listener);
+	raw_close(&raw);
+	lab_stop(&lab);
+}
+
+static void test_a_session_that_flaps_comes_ever_later(void)
+{
+	struct lab lab;
+	struct raw raw;
+	lab_start(&lab);
+	int64_t since_ms = clock_now_ms();
+	for (int i = 0; i < 4; i++) {
+		raw_accept(&raw, &lab.loop, lab.listener);
+		lab_establish(&lab, &raw, HIGH_ID);
+		raw_close(&raw);
+	}
+	/* At 0, 100, 300, 700 ms, less up to a quarter each. */
+	CU_ASSERT_TRUE(clock_now_ms() - since_ms >= 500);
+	lab_stop(&lab);
+}
+
+/* What was sent while we were stopped counts, however late it is read. */
+static void test_a_process_that_was_stopped_keeps_a_living_peer(void)
+{
+	struct lab lab;
+	struct raw raw;
+	lab_init(&lab);
+	lab.node.config.hold_time_s = 3;
+	node_start(&lab.node);
+	raw_accept(&raw, &lab.loop, lab.listener);
+	lab_establish(&lab, &raw, HIGH_ID);
+	raw_send_keepalive(&raw);
+	usleep(3200 * 1000); /* the loop does not turn: the hold time is the matter */
+	loop_for(&lab.loop, 50);
+	CU_ASSERT_TRUE(node_is_established(&lab.node));
+	raw_close(&raw);
+	lab_stop(&lab);
+}
+
+static bool in_a_network_of_its_own(void)
+{
+	if (unshare(CLONE_NEWNET) == 0 && system("ip link set lo up") == 0)
+		return true;
+	printf("SKIPPED: no network namespace: %s\n", strerror(errno));
+	return false;
+}
+
+static size_t a_announced(struct pair *pair)
+{
+	speaker_note_host_addresses(pair->a.speaker);
+	return node_status(&pair->a).announced;
+}
+
+/* The last test: the process stays in the namespace. */
+static void test_next_hops_follow_the_interface(void)
+{
+	struct pair pair;
+	if (!in_a_network_of_its_own())
+		return;
+	pair_init(&pair, "127.0.0.1", "127.0.0.2");
+	snprintf(pair.a.config.next_hop_interface, sizeof(pair.a.config.next_hop_interface), "lo");
+	pair_start(&pair);
+	node_announce(&pair.a, both_families);
+	CU_ASSERT_TRUE(loop_until(&pair.loop, pair_is_established, &pair));
+	CU_ASSERT_EQUAL(a_announced(&pair), 1);
+	CU_ASSERT_EQUAL(system("ip address add 2001:db8:1::1/64 dev lo nodad"), 0);
+	CU_ASSERT_EQUAL(a_announced(&pair), 2);
+	CU_ASSERT_STRING_EQUAL(node_status(&pair.a).held_back, "");
+	CU_ASSERT_TRUE(loop_until(&pair.loop, b_has_two_routes, &pair));
+	CU_ASSERT_EQUAL(system("ip address del 2001:db8:1::1/64 dev lo"), 0);
+	CU_ASSERT_EQUAL(a_announced(&pair), 1);
+	CU_ASSERT_TRUE(loop_until(&pair.loop, b_has_three_updates, &pair));
+	pair_stop(&pair);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -652,6 +757,12 @@ int main(void)
 		{"what is not acknowledged is not flushed",
 		 test_what_is_not_acknowledged_is_not_flushed},
 		{"a listener that is taken is an error", test_a_listener_that_is_taken_is_an_error},
+		{"without descriptors a peer waits", test_without_descriptors_a_peer_waits},
+		{"a session that flaps comes ever later",
+		 test_a_session_that_flaps_comes_ever_later},
+		{"a process that was stopped keeps a living peer",
+		 test_a_process_that_was_stopped_keeps_a_living_peer},
+		{"next hops follow the interface", test_next_hops_follow_the_interface},
 	};
 	return SUITE_RUN("speaker", tests);
 }
