@@ -6,7 +6,8 @@
  * oldest open one. Its open questions hang in a list in the order they were asked, which is also
  * that of their deadlines. Questions end in three ways: by what comes through their sockets, by
  * their deadline, or with the probe. Whoever is told of a change may do anything to the probe, so
- * telling is the last thing that each callback does.
+ * telling is the last thing that each callback does with it. Log lines come after that: a standard
+ * error that is stuck must not hold up a withdrawal.
  */
 #include "announcer/probe.h"
 
@@ -41,6 +42,10 @@ struct probe_check {
 	uint32_t random;      /* the jitter of the next question */
 	enum announcer_metric good, failed;
 	char cause[PROBE_CAUSE_MAX]; /* of the last failure */
+	/* For the log, when all is done. */
+	bool known_up; /* the state that was logged last */
+	bool missed;   /* a question has failed since then, */
+	bool local;    /* for a want of ours */
 };
 
 struct probe {
@@ -67,20 +72,6 @@ static const struct {
 
 /* --- results ---------------------------------------------------------------------------------- */
 
-/* Counts a result; a change of the check's state is one line. */
-static void probe_check_add(struct probe_check *check, bool good)
-{
-	const char *protocol = check->transport->name;
-	const char *server = check->probe->config->address.host;
-	if (!check_add(&check->check, good))
-		return;
-	if (good)
-		log_info("DNS answers the probe", "protocol=%s address=%s", protocol, server);
-	else
-		log_warning("DNS does not answer the probe", "protocol=%s address=%s cause=%s",
-			    protocol, server, check->cause);
-}
-
 /* Takes a question out of the list and ends it. */
 static void probe_check_drop(struct probe_check *check, struct question *question)
 {
@@ -97,7 +88,7 @@ static void probe_check_note_good(struct probe_check *check, struct question *qu
 	metrics_observe(metrics, METRIC_PROBE_SECONDS,
 			(uint64_t)(check->last_good_ns - question->asked_ns));
 	probe_check_drop(check, question);
-	probe_check_add(check, true);
+	check_add(&check->check, true);
 }
 
 /* `check->cause` says why. */
@@ -106,8 +97,9 @@ static void probe_check_note_failed(struct probe_check *check, struct question *
 	bool counted = question->counted;
 	metrics_add(check->probe->metrics, check->failed, 1);
 	probe_check_drop(check, question);
+	check->missed = true;
 	if (!counted)
-		probe_check_add(check, false);
+		check_add(&check->check, false);
 }
 
 /* Ends a question that has come to a verdict. True when it has. */
@@ -166,7 +158,7 @@ static void probe_check_expire(struct probe_check *check)
 		    !check_is_silence(&check->check, (now_ns - question->asked_ns) / 1000000))
 			continue;
 		question->counted = true;
-		probe_check_add(check, false);
+		check_add(&check->check, false);
 	}
 	probe_check_note_failed(check, oldest);
 }
@@ -229,12 +221,10 @@ static void probe_check_ask(struct probe_check *check, int64_t now_ms)
 	struct question *question =
 		question_open(&probe->setup, check->transport, check->cause, &local);
 	if (!question) {
-		if (local)
-			log_warning_limited(
-				"the probe cannot ask", "protocol=%s address=%s cause=%s",
-				check->transport->name, probe->config->address.host, check->cause);
 		metrics_add(probe->metrics, check->failed, 1);
-		probe_check_add(check, false);
+		check->missed = true;
+		check->local |= local;
+		check_add(&check->check, false);
 		return;
 	}
 	question->owner = check;
@@ -245,20 +235,64 @@ static void probe_check_ask(struct probe_check *check, int64_t now_ms)
 		probe_check_conclude(check, question);
 }
 
+/* --- the log ---------------------------------------------------------------------------------- */
+
+/* What is to be logged of a check: copied, for the probe may be gone by then. */
+struct probe_news {
+	bool changed, up, missed, local;
+	const char *protocol;
+	char address[ADDRESS_TEXT_MAX];
+	char cause[PROBE_CAUSE_MAX];
+};
+
+static void probe_check_take_news(struct probe_check *check, struct probe_news *news)
+{
+	news->up = check->check.up;
+	news->changed = news->up != check->known_up;
+	news->missed = check->missed && news->up;
+	news->local = check->local;
+	check->known_up = news->up;
+	check->missed = check->local = false;
+	if (!news->changed && !news->missed && !news->local)
+		return;
+	news->protocol = check->transport->name;
+	snprintf(news->address, sizeof(news->address), "%s", check->probe->config->address.host);
+	memcpy(news->cause, check->cause, sizeof(news->cause));
+}
+
+static void probe_news_log(const struct probe_news *news)
+{
+	if (news->changed && news->up)
+		log_info("DNS answers the probe", "protocol=%s address=%s", news->protocol,
+			 news->address);
+	else if (news->changed)
+		log_warning("DNS does not answer the probe", "protocol=%s address=%s cause=%s",
+			    news->protocol, news->address, news->cause);
+	else if (news->missed)
+		log_warning_limited("a probe failed", "protocol=%s address=%s cause=%s",
+				    news->protocol, news->address, news->cause);
+	if (news->local)
+		log_warning_limited("the probe cannot ask", "protocol=%s address=%s cause=%s",
+				    news->protocol, news->address, news->cause);
+}
+
 /* --- callbacks -------------------------------------------------------------------------------- */
 
-/* The last thing a callback does: sets the timer, tells of a change. */
+/* The last thing a callback does: sets the timer, tells of a change, logs. */
 static void probe_check_settle(struct probe_check *check)
 {
 	struct probe *probe = check->probe;
+	struct probe_news news;
 	bool up = true;
+	probe_check_take_news(check, &news);
 	probe_check_arm(check);
 	for (size_t i = 0; i < probe->check_count; i++)
 		up = up && probe->checks[i].check.up;
-	if (up == probe->up)
-		return;
-	probe->up = up;
-	probe->on_change(probe->ctx);
+	if (up != probe->up) {
+		probe->up = up;
+		probe->on_change(probe->ctx);
+	}
+	probe_news_log(&news);
 }
 
 static void probe_on_ready(struct question *question)
@@ -293,6 +327,7 @@ static void probe_check_reset(struct probe_check *check)
 	check->last_asked_ms = clock_now_ms() - config->interval_ms;
 	check->last_good_ns = 0;
 	check->cause[0] = '\0';
+	check->known_up = check->missed = check->local = false;
 	probe_check_arm(check);
 }
 
