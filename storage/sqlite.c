@@ -70,11 +70,12 @@ static const char *const statement_text[STATEMENT_COUNT] = {
 	[STATEMENT_BULK_ADD] = "INSERT OR IGNORE INTO godwit_bulk (domain_id) VALUES (?1)",
 	[STATEMENT_BULK_END] = "DELETE FROM godwit_bulk",
 	[STATEMENT_CHANGE_ADD] = "INSERT INTO godwit_changes (domain_id) VALUES (?1)",
-	[STATEMENT_NAME_EXISTS] = "SELECT EXISTS (SELECT 1 FROM records INDEXED BY "
-				  "godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
-				  "= ?2) OR EXISTS (SELECT 1 FROM records INDEXED BY "
-				  "godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
-				  "= ?3)",
+	[STATEMENT_NAME_EXISTS] =
+		"SELECT EXISTS (SELECT 1 FROM records INDEXED BY "
+		"godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
+		"= ?2) OR EXISTS (SELECT 1 FROM records INDEXED BY "
+		"godwit_records_name WHERE domain_id = ?1 AND name COLLATE NOCASE "
+		"= ?3)",
 	[STATEMENT_RRSET_DELETE] = "DELETE FROM records INDEXED BY godwit_records_name "
 				   "WHERE domain_id = ?1 AND name COLLATE NOCASE IN (?2, ?3) "
 				   "AND type COLLATE NOCASE IN (?4, ?5)",
@@ -127,9 +128,10 @@ int sqlite_fail(struct sqlite_store *store, const char *doing)
 			&store->base, status,
 			"sqlite file %s: cannot %s: %s: run `godwitctl --store %s init`",
 			store->path, doing, sqlite3_errmsg(store->db), store->base.url);
-	/* SQLite's own words for this never say why. */
-	int system_error = sqlite3_system_errno(store->db);
-	if ((sqlite3_errcode(store->db) & 0xff) == SQLITE_CANTOPEN && system_error != 0)
+	/* SQLite's own words for these never say why. */
+	int system_error = sqlite3_system_errno(store->db),
+	    code = sqlite3_errcode(store->db) & 0xff;
+	if ((code == SQLITE_CANTOPEN || code == SQLITE_IOERR) && system_error != 0)
 		return storage_fail(&store->base, status, "sqlite file %s: cannot %s: %s",
 				    store->path, doing, strerror(system_error));
 	return storage_fail(&store->base, status, "sqlite file %s: cannot %s: %s%s", store->path,

@@ -3,7 +3,8 @@
  * another file than the one that is open.
  *
  * SQLite in WAL mode keeps two files beside the database, -wal and -shm, which even a reader
- * usually has to write. A backend may lack that right, so a reader tries three ways:
+ * usually has to write. A backend may lack that right, or the disk be full, so a reader tries three
+ * ways:
  *
  *   normal     as any program. Lets SQLite finish what a crashed writer left behind.
  *   shared     reads -wal and -shm as writers keep them, writes nothing.
@@ -202,7 +203,7 @@ static int prepare_connection(struct sqlite_store *store)
 	return STORAGE_OK;
 }
 
-/* Opens the file in one of the ways, with `create` making it. `*code` is SQLite's result. */
+/* Opens the file in one of the ways, with `create` making it. `*code`: SQLite's extended result. */
 static int open_connection(struct sqlite_store *store, enum sqlite_open_mode mode, bool create,
 			   int *code)
 {
@@ -228,16 +229,28 @@ static int open_connection(struct sqlite_store *store, enum sqlite_open_mode mod
 	if (!store->db)
 		return sqlite_fail_memory(store);
 	int status = *code == SQLITE_OK ? prepare_connection(store) : sqlite_fail(store, "open");
-	*code = sqlite3_errcode(store->db) & 0xff;
+	*code = sqlite3_extended_errcode(store->db);
 	if (status != STORAGE_OK)
 		sqlite_close(store);
 	return status;
 }
 
-/* True when SQLite failed for want of a right, not because of what is in the file or locks it. */
-static bool lacks_right(int code)
+/*
+ * True when SQLite failed for want of a right, or of room, to write what it keeps beside the
+ * database; not because of what is in the file or locks it.
+ */
+static bool cannot_write(int code)
 {
-	return code == SQLITE_CANTOPEN || code == SQLITE_READONLY || code == SQLITE_PERM;
+	switch (code & 0xff) {
+	case SQLITE_CANTOPEN:
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_FULL:
+		return true;
+	default:
+		return code == SQLITE_IOERR_SHMSIZE || code == SQLITE_IOERR_SHMOPEN ||
+		       code == SQLITE_IOERR_SHMMAP || code == SQLITE_IOERR_WRITE;
+	}
 }
 
 /* Opens an existing file for reading in the first way that works. */
@@ -256,9 +269,9 @@ static int open_reader(struct sqlite_store *store)
 	 */
 	if (access(store->path, W_OK) == 0)
 		status = open_connection(store, OPEN_NORMAL, false, &code);
-	if (status != STORAGE_OK && lacks_right(code))
+	if (status != STORAGE_OK && cannot_write(code))
 		status = open_connection(store, OPEN_SHARED, false, &code);
-	if (status != STORAGE_OK && lacks_right(code) && !has_wal(store))
+	if (status != STORAGE_OK && cannot_write(code) && !has_wal(store))
 		status = open_connection(store, OPEN_IMMUTABLE, false, &code);
 	return status;
 }
