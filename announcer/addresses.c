@@ -2,6 +2,7 @@
 #include "announcer/addresses.h"
 
 #include "announcer/metrics.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <linux/capability.h>
@@ -10,6 +11,9 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* How soon after it was put on an interface an address is put there again. */
+#define PUT_INTERVAL_MS 1000
 
 int addresses_init(struct addresses *addresses, const struct announcer_config *config,
 		   struct netlink *netlink, struct metrics_shard *metrics)
@@ -51,6 +55,9 @@ static void addresses_put(struct addresses *addresses, struct address_entry *ent
 	const struct announcer_address *config = entry->config;
 	char text[PREFIX_TEXT_MAX];
 	char error[200];
+	int64_t now = clock_now_ms();
+	if (entry->was_there && entry->put_ms && now - entry->put_ms < PUT_INTERVAL_MS)
+		return; /* the owner comes back to it */
 	int result = netlink_add_address(addresses->netlink, &config->prefix, config->interface,
 					 error, sizeof(error));
 	if (result < 0) {
@@ -58,6 +65,7 @@ static void addresses_put(struct addresses *addresses, struct address_entry *ent
 		return;
 	}
 	entry->error[0] = '\0';
+	entry->put_ms = now;
 	entry->ours = result == 0;
 	entry->present = true;
 	prefix_format(&config->prefix, text);

@@ -3,9 +3,11 @@
  * somebody takes them away, and taken away when they are not wanted any more.
  *
  * Only what was put there by this process is taken away. An address that was there already is
- * somebody else's - the administrator's, or that of an announcer that was killed - and stays. What
- * cannot be done is logged once for each cause, shown in the status, and tried again with each
- * change of the host's interfaces, and whenever addresses_check is called.
+ * somebody else's - the administrator's, or that of an announcer that was killed - and stays. One
+ * that somebody takes away is put back at once, but at most once a second: should another program
+ * insist, the log says so, and the two do not chase each other at full speed. What cannot be done
+ * is logged once for each cause, shown in the status, and tried again with each change of the
+ * host's interfaces, and whenever addresses_check is called.
  *
  * On the control thread.
  */
@@ -17,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct metrics_shard;
 
@@ -28,6 +31,7 @@ struct address_entry {
 	bool present;   /* it is there, and usable; always true without an interface */
 	bool ours;      /* we have put it there */
 	bool was_there; /* at some time: missing now means that somebody took it away */
+	int64_t put_ms; /* when we last put it there; 0: never */
 	char error[200];
 };
 

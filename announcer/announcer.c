@@ -68,22 +68,20 @@ static void announcer_on_settle(evutil_socket_t fd, short what, void *ctx)
 	announcer_settle(ctx);
 }
 
+/* What could not be done for want of memory or privilege is tried again, without being told to. */
 static void announcer_on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct announcer *announcer = ctx;
 	(void)fd;
 	(void)what;
 	atomic_store(&announcer->turn_ms, clock_now_ms());
-	/* What could not be assigned is tried again, whatever hindered it. */
 	for (size_t i = 0; i < announcer->addresses.count; i++)
 		if (announcer->addresses.entries[i].wanted &&
 		    !announcer->addresses.entries[i].present) {
 			announcer_on_hosts(announcer);
 			break;
 		}
-	/* What a probe suffers from changes without a change of its state. */
 	announcer_update(announcer);
-	announcer_publish(announcer);
 }
 
 static void announcer_on_wake(evutil_socket_t fd, short what, void *ctx)
@@ -160,6 +158,21 @@ static int announcer_open_loop(struct announcer *announcer)
 	return event_add(announcer->wake, NULL) == 0 ? event_add(announcer->tick, &second) : -1;
 }
 
+/* True when an address may be a router's name: no other router has it. */
+static bool announcer_may_be_router_id(const struct announcer *announcer,
+				       const struct netlink_address *address)
+{
+	if (address->prefix.family != AF_INET || address->link_local)
+		return false;
+	for (size_t i = 0; i < announcer->addresses.count; i++) {
+		const struct prefix *prefix = &announcer->addresses.entries[i].config->prefix;
+		if (prefix->family == AF_INET &&
+		    memcmp(prefix->address, address->prefix.address, 4) == 0)
+			return false;
+	}
+	return true;
+}
+
 /* The router ID, where the configuration leaves it to next_hop_interface. */
 static int announcer_find_router_id(struct announcer *announcer, char *error, size_t error_size)
 {
@@ -174,17 +187,16 @@ static int announcer_find_router_id(struct announcer *announcer, char *error, si
 	for (size_t i = 0; i < count && bgp->router_id == 0; i++) {
 		uint32_t ip;
 		memcpy(&ip, list[i].prefix.address, sizeof(ip));
-		if (list[i].prefix.family == AF_INET && !list[i].link_local)
+		if (announcer_may_be_router_id(announcer, &list[i]))
 			bgp->router_id = ntohl(ip);
 	}
 	free(list);
-	if (bgp->router_id == 0) {
-		snprintf(error, error_size,
-			 "bgp.router_id: %s has no IPv4 address to take it from: give it",
-			 bgp->next_hop_interface);
-		return -1;
-	}
-	return 0;
+	if (bgp->router_id != 0)
+		return 0;
+	snprintf(error, error_size,
+		 "bgp.router_id: %s has no IPv4 address of its own to take it from: give it",
+		 bgp->next_hop_interface);
+	return -1;
 }
 
 static int announcer_start_bfd(struct announcer *announcer, char *error, size_t error_size)
@@ -229,11 +241,13 @@ static int announcer_start_parts(struct announcer *announcer, char *error, size_
 		return announcer_fail(error, error_size, "out of memory or descriptors");
 	announcer->netlink =
 		netlink_create(announcer->base, announcer_on_hosts, announcer, error, error_size);
-	if (!announcer->netlink || announcer_find_router_id(announcer, error, error_size) != 0)
+	if (!announcer->netlink)
 		return -1;
 	if (addresses_init(&announcer->addresses, config, announcer->netlink, announcer->shard) !=
 	    0)
 		return announcer_fail(error, error_size, "out of memory");
+	if (announcer_find_router_id(announcer, error, error_size) != 0)
+		return -1;
 	addresses_check(&announcer->addresses);
 	if (!addresses_are_allowed(&announcer->addresses, error, error_size) ||
 	    announcer_start_bfd(announcer, error, error_size) != 0)

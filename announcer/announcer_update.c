@@ -68,8 +68,8 @@ static void announcer_announce(struct announcer *announcer)
 	if (states && routes_build(&routes, &input) == 0)
 		list = routes_list(&routes, &count);
 	speaker_set_announcements(announcer->speaker, list, count);
-	if (!list)
-		log_error("nothing announced: out of memory", NULL);
+	if (!list) /* tried again each second */
+		log_warning_limited("nothing announced", "cause=%s", "out of memory");
 	for (size_t i = 0; i < announcer->config->service_count; i++)
 		service_report(announcer->services[i]);
 	routes_report(&announcer->routes, &routes, announcer->config);
@@ -82,7 +82,7 @@ static void announcer_announce(struct announcer *announcer)
 void announcer_update(struct announcer *announcer)
 {
 	announcer->again = true;
-	if (announcer->updating)
+	if (announcer->updating || !announcer->speaker)
 		return;
 	announcer->updating = true;
 	while (announcer->again) {
@@ -118,7 +118,10 @@ void announcer_on_hosts(void *ctx)
 	struct netlink_address *hosts;
 	size_t count;
 	char error[200];
+	if (!announcer->speaker)
+		return; /* at the end, or not yet at the beginning */
 	addresses_check(&announcer->addresses);
+	speaker_note_host_addresses(announcer->speaker); /* next hops may be others now */
 	if (announcer_has_labels(announcer)) {
 		if (netlink_list_addresses(announcer->netlink, "", &hosts, &count, error,
 					   sizeof(error)) == 0) {
