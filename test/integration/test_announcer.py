@@ -343,6 +343,44 @@ def test_without_the_privilege_the_start_says_what_is_missing(host, lab, start_a
     assert f"{V4} cannot be put on lo: that needs CAP_NET_ADMIN" in done.stderr
 
 
+def test_without_the_privilege_addresses_of_others_are_announced(host, peer, dns_server, lab):
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv (util-linux) is missing")
+    host.add_address("lo", V4)
+    config = lab.make_directory("unprivileged") / "announcer.yaml"
+    config.write_text(json.dumps({
+        "service": {"probe": probe()}, "addresses": [{"prefix": V4, "interface": "lo"}],
+        "bgp": {"router_id": "192.0.2.1", "as": 64512, "peers": [
+            {"address": f"127.0.0.1:{peer.port}", "as": peer.asn}]},
+        "admin": godwit.free_address()}))
+    host.start("unprivileged", "setpriv", "--bounding-set", "-net_admin", "--inh-caps",
+               "-net_admin", godwit.program("godwit-announcer"), "--config", config)
+    peer.wait_route(V4)
+    assert dns_server.answering
+
+
+def test_two_who_disagree_about_an_address_do_not_race(host, peer, dns_server, start_announcer):
+    announcer = start_announcer()
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        host.run("ip", "address", "del", V4, "dev", "lo", check=False)
+    assert 1 <= announcer.log().count("address put back") <= 4
+    wait_until(lambda: V4 in addresses_of(host))
+    peer.wait_route(V4)
+    assert dns_server.answering
+
+
+def test_the_router_id_is_no_announced_address(host, lab, peer, dns_server, start_announcer):
+    link = lab.link(host, lab.namespace("router"))
+    host.add_address(link.a, V4)
+    host.add_address(link.a, "198.51.100.7/24")
+    announcer = start_announcer(
+        addresses=[{"prefix": V4, "interface": link.a}],
+        bgp={"router_id": None, "next_hop_interface": link.a})
+    assert announcer.status()["router_id"] == "198.51.100.7"
+    assert peer.routes and dns_server.answering
+
+
 def test_labels_are_a_second_source(host, peer, dns_server, start_announcer):
     announcer = start_announcer(labels={"interface": "lo", "prefix": "dns", "local_pref": 200})
     host.run("ip", "address", "add", "192.0.2.60/32", "dev", "lo", "label", "lo:dns1")
