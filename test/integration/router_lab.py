@@ -208,6 +208,7 @@ class Lab:
 
     def __init__(self):
         self._stack = contextlib.ExitStack()
+        self._kept = []
         self._links = 0
 
     def __enter__(self):
@@ -217,6 +218,9 @@ class Lab:
         return self
 
     def __exit__(self, *exception):
+        for thing in self._kept:
+            if hasattr(thing, "begin_stop"):
+                thing.begin_stop()
         return self._stack.__exit__(*exception)
 
     def make_directory(self, name):
@@ -226,6 +230,7 @@ class Lab:
 
     def keep(self, thing):
         """Ends `thing` with the lab, before what was kept earlier."""
+        self._kept.append(thing)
         self._stack.callback(thing.stop)
         return thing
 
@@ -291,10 +296,19 @@ def inside(namespace, cls, *arguments, **options):
                 with namespace.entered():
                     return super().post(path)
 
-        def stop(self, expect=0):
+        def begin_stop(self):
+            """Has the lab wait for the ends of all programs at the same time."""
             if self.is_running():
+                self.process.send_signal(signal.SIGTERM)
                 self.process.send_signal(signal.SIGCONT)
+                self.ending = True
+
+        def stop(self, expect=0):
+            if self.ending:
+                assert self.wait_end() == expect, self.log()
             super().stop(expect)
+
+        ending = False
 
     return namespace.lab.keep(Inside(namespace.lab.directory, *arguments, **options))
 
