@@ -1,15 +1,18 @@
 """What a backend does when the server that has its records is slow, is away for a while, or can take
 no writes: for Redis and for MariaDB. What each kind of store does besides is in its own tests."""
 
+import threading
 import time
 
+import pymysql
 import pytest
+from redis.exceptions import ResponseError
 
 import godwit
 from godwit import GrpcClient, wait_until
 from mysql_server import MysqlServer, MysqlStore
 from proxy import Proxy
-from redis_server import RedisServer, start_redis, wait_answers  # noqa: F401 (a fixture)
+from redis_server import start_redis, wait_answers  # noqa: F401 (a fixture)
 
 LOADS = "godwit_backend_store_loads_total"
 UP = "godwit_backend_store_up"
@@ -101,3 +104,198 @@ def test_zones_that_come_and_go_while_redis_is_loaded_again(big_redis, slow_load
         wait_answers(client, "www.sub.big.example", ["192.0.2.3"])
         wait_until(lambda: godwit.rcode(client.query("www.gone.example")) == "REFUSED")
 
+
+
+# --- slow servers -----------------------------------------------------------------------------------
+
+class Asking:
+    """Asks the same question again and again from a thread of its own; how long answers took."""
+
+    def __init__(self, backend, name, expected):
+        self.backend, self.name, self.expected = backend, name, expected
+        self.took, self.wrong, self.ages, self.ready = [], [], [], []
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        with GrpcClient(self.backend.address) as client:
+            while not self.stopping.wait(0.005):
+                started = time.monotonic()
+                answer = godwit.answers(client.query(self.name))
+                self.took.append(time.monotonic() - started)
+                if answer != self.expected:
+                    self.wrong.append(answer)
+                if len(self.took) % 40 == 0:
+                    self.ages.append(self.backend.metric(AGE))
+                    self.ready.append(self.backend.get("/readyz"))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stopping.set()
+        self.thread.join()
+
+    def assert_unmoved(self):
+        """Nothing waited for the store. What a busy machine adds to single answers is let pass."""
+        took = sorted(self.took)
+        assert not self.wrong and len(took) > 50
+        assert took[len(took) * 9 // 10] < (0.1 if godwit.SANITIZED else 0.05), took[-10:]
+        assert {status for status, _ in self.ready} == {200}
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory):
+    server = MysqlServer(tmp_path_factory.mktemp("mysql"))
+    yield server
+    server.destroy()
+
+
+@pytest.fixture(params=["redis", "mysql"])
+def slow_store(request, tmp_path, start_redis):
+    """(proxy, backend's URL, its password file, write(name, address)): a zone example.com, with an
+    old.example.com."""
+    if request.param == "redis":
+        server = start_redis().put_zone(old="192.0.2.80")
+        with Proxy(server.address) as proxy:
+            yield (proxy, f"redis://{proxy.address}", None,
+                   lambda name, address: server.client.hset(f"dns:{name}", "A", address))
+        return
+    store = MysqlStore(request.getfixturevalue("mariadb"), tmp_path).init()
+    store.load_zone()
+    store.add_record("old.example.com", "A", "192.0.2.80")
+    with Proxy(store.server.address) as proxy:
+        yield (proxy, store.url_of("reader", hosts=proxy.address), str(store.password_file),
+               lambda name, address: store.add_record(name, "A", address))
+
+
+def test_a_slow_server_delays_changes_and_nothing_else(slow_store, start_backend):
+    proxy, url, password_file, write = slow_store
+    backend = start_backend(url, password_file=password_file).wait_ready()
+    outages = backend.metric("godwit_backend_store_outages_total")
+    proxy.delay_s = 0.6  # for each piece of each answer
+    with Asking(backend, "old.example.com", ["192.0.2.80"]) as asking, \
+            GrpcClient(backend.address) as client:
+        for number in range(2):
+            write(f"new{number}.example.com", "192.0.2.1")
+            started = time.monotonic()
+            wait_answers(client, f"new{number}.example.com", ["192.0.2.1"], timeout=20)
+            assert time.monotonic() - started > 0.5
+    asking.assert_unmoved()
+    assert backend.metric("godwit_backend_store_outages_total") == outages
+    assert backend.metric(UP) == 1 and backend.metric(LOADS) == 1
+    proxy.delay_s = 0
+    with GrpcClient(backend.address) as client:
+        write("newest.example.com", "192.0.2.3")
+        wait_answers(client, "newest.example.com", ["192.0.2.3"], timeout=PROMISE_S)
+
+
+def test_a_server_slower_than_can_be_waited_for_is_an_outage_until_it_is_quicker(slow_store,
+                                                                                 start_backend):
+    proxy, url, password_file, write = slow_store
+    backend = start_backend(url, password_file=password_file).wait_ready()
+    proxy.delay_s = 6
+    with Asking(backend, "old.example.com", ["192.0.2.80"]) as asking, \
+            GrpcClient(backend.address) as client:
+        wait_until(lambda: backend.metric(UP) == 0, 15)
+        age = backend.metric(AGE)
+        write("new.example.com", "192.0.2.1")
+        wait_until(lambda: backend.metric(AGE) > age + 1, 5)
+        status, line = backend.get("/readyz")
+        assert status == 200 and "from memory" in line and "s old: " in line
+        proxy.delay_s = 0
+        proxy.cut()  # what is on its way would still take its time
+        proxy.mend()
+        wait_answers(client, "new.example.com", ["192.0.2.1"], timeout=PROMISE_S)
+        wait_until(lambda: backend.metric(UP) == 1)
+    asking.assert_unmoved()
+    assert max(asking.ages) > 1
+    assert backend.metric(AGE) < 2
+    assert backend.log().count("store cannot be used") <= 2  # a line for each cause
+
+
+def test_a_load_that_trickles_in_is_waited_for(slow_store, start_backend):
+    """Octet by octet, as it were: slow is not gone."""
+    proxy, url, password_file, write = slow_store
+    for number in range(20):
+        write(f"n{number}.example.com", "192.0.2.1")
+    proxy.piece, proxy.delay_s = 40, 0.02
+    backend = start_backend(url, password_file=password_file).wait_ready(60)
+    assert backend.metric("godwit_backend_store_outages_total") == 0
+    with GrpcClient(backend.address) as client:
+        wait_answers(client, "n19.example.com", ["192.0.2.1"])
+
+
+# --- servers that take no writes ---------------------------------------------------------------------
+
+def assert_only_reads(backend, client, write, refusal):
+    """Writes are refused; the backend neither minds nor forgets, started anew it loads as ever."""
+    with pytest.raises(refusal):
+        for number in range(10000):
+            write(f"x{number}.example.com", "192.0.2.1")
+    assert godwit.answers(client.query("old.example.com")) == ["192.0.2.80"]
+    assert backend.metric(UP) == 1
+    backend.stop()
+    backend.start()
+    backend.wait_ready()
+
+
+@pytest.mark.parametrize("full", ["memory", "disk"])
+def test_a_redis_that_takes_no_writes_is_served_and_followed_again(start_redis, start_backend,
+                                                                   full):
+    server = start_redis("--dbfilename", "taken").put_zone(old="192.0.2.80")
+    redis = server.client
+    backend = start_backend(server.url).wait_ready()
+    if full == "memory":
+        redis.config_set("maxmemory", 1)
+    else:
+        (server.directory / "taken").mkdir()  # where it would save
+        redis.config_set("save", "1 1")
+        redis.hset("dns:old.example.com", "A", "192.0.2.80")
+        wait_until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "err", 20)
+    with GrpcClient(backend.address) as client:
+        assert_only_reads(backend, client,
+                          lambda name, address: redis.hset(f"dns:{name}", "A", address),
+                          ResponseError)
+    told = godwit.run(godwit.program("godwitctl"), "--store", server.url, "record", "set",
+                      "new.example.com", "A", "192.0.2.2", check=False)
+    assert told.returncode == 1
+    assert ("maxmemory" if full == "memory" else "save to its disk") in told.stderr
+    if full == "memory":
+        redis.config_set("maxmemory", 0)
+    else:
+        (server.directory / "taken").rmdir()
+        redis.bgsave()
+        wait_until(lambda: redis.info("persistence")["rdb_last_bgsave_status"] == "ok", 20)
+    with GrpcClient(backend.address) as client:
+        redis.hset("dns:new.example.com", "A", "192.0.2.3")
+        wait_answers(client, "new.example.com", ["192.0.2.3"], timeout=PROMISE_S)
+    assert backend.metric("godwit_backend_store_outages_total") == 0
+
+
+def test_a_mariadb_whose_table_space_is_full_is_served_and_followed_again(tmp_path, start_backend):
+    server = MysqlServer(tmp_path, "--innodb-file-per-table=0",
+                         "--innodb-data-file-path=ibdata1:12M:autoextend:max:20M")
+    try:
+        store = MysqlStore(server, tmp_path).init()
+        store.load_zone()
+        store.add_record("old.example.com", "A", "192.0.2.80")
+        backend = start_backend(store.backend_url, password_file=str(store.password_file))
+        backend.wait_ready()
+        store.sql("CREATE TABLE filler (x LONGBLOB)")
+        with pytest.raises(pymysql.MySQLError, match="is full"):
+            for size in [1 << 20] * 10 + [1 << 16] * 40 + [1 << 14] * 200:
+                store.sql(f"INSERT INTO filler VALUES (REPEAT('x', {size}))")
+        with GrpcClient(backend.address) as client:
+            assert_only_reads(backend, client,
+                              lambda name, address: store.add_record(name, "A", address * 4000),
+                              pymysql.MySQLError)
+        assert backend.metric("godwit_backend_store_outages_total") == 0
+        server.stop()  # a full table space cannot even drop a table: give it more
+        server.start("--innodb-data-file-path=ibdata1:12M:autoextend:max:60M")
+        with GrpcClient(backend.address) as client:
+            store.add_record("new.example.com", "A", "192.0.2.2")
+            wait_answers(client, "new.example.com", ["192.0.2.2"], timeout=PROMISE_S)
+    finally:
+        server.destroy()
