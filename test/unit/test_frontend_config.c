@@ -52,6 +52,8 @@ static void check_defaults(const struct frontend_config *config)
 	CU_ASSERT_EQUAL(config->limits.tcp_connections, 4096);
 	CU_ASSERT_EQUAL(config->limits.tcp_idle_s, 10);
 	CU_ASSERT_EQUAL(config->limits.query_timeout_ms, 2000);
+	CU_ASSERT_EQUAL(config->limits.drain_ms, 5000);
+	CU_ASSERT_STRING_EQUAL(config->watch_socket, "");
 	CU_ASSERT_EQUAL(config->cache_size_mb, 64);
 	CU_ASSERT_STRING_EQUAL(config->admin, "127.0.0.1:9153");
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_INFO);
@@ -81,7 +83,8 @@ static void test_everything_given(void)
 		"  - { zone: \".\", backends: [\"unix:/run/godwit.sock\"] }\n"
 		"cache: { size_mb: 0, serve_stale_s: 0 }\n"
 		"limits: { udp_payload: 4096, tcp_connections: 7, tcp_idle_s: 3,\n"
-		"          query_timeout_ms: 500 }\n"
+		"          query_timeout_ms: 500, drain_ms: 0 }\n"
+		"watch_socket: /run/godwit/frontend.sock\n"
 		"admin: \"[::1]:9999\"\n"
 		"log: { level: debug, format: json, queries: errors }\n");
 	CU_ASSERT_FATAL(config != NULL);
@@ -100,6 +103,8 @@ static void test_everything_given(void)
 	CU_ASSERT_EQUAL(config->limits.tcp_connections, 7);
 	CU_ASSERT_EQUAL(config->limits.tcp_idle_s, 3);
 	CU_ASSERT_EQUAL(config->limits.query_timeout_ms, 500);
+	CU_ASSERT_EQUAL(config->limits.drain_ms, 0);
+	CU_ASSERT_STRING_EQUAL(config->watch_socket, "/run/godwit/frontend.sock");
 	CU_ASSERT_STRING_EQUAL(config->admin, "[::1]:9999");
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_DEBUG);
 	CU_ASSERT_EQUAL(config->log.format, LOG_FORMAT_JSON);
@@ -185,9 +190,29 @@ static void test_ranges(void)
 	refused("limits:\n  tcp_connections: 0\n", ":2: limits.tcp_connections", "1");
 	refused("limits:\n  tcp_idle_s: -1\n", ":2: limits.tcp_idle_s", "-1");
 	refused("limits:\n  query_timeout_ms: 1\n", ":2: limits.query_timeout_ms", "50");
+	refused("limits:\n  drain_ms: -1\n", ":2: limits.drain_ms", "600000");
 	refused("cache:\n  size_mb: -3\n", ":2: cache.size_mb", "-3");
 	refused("workers: -1\n", ":1: workers", "-1");
 	refused("workers: many\n", ":1", "workers");
+}
+
+static void test_a_watch_socket_fits_its_address(void)
+{
+	char text[200];
+	char longest[120];
+
+	memset(longest, 'x', sizeof(longest));
+	longest[0] = '/';
+	longest[107] = '\0';
+	snprintf(text, sizeof(text), "watch_socket: %s\n", longest);
+	struct frontend_config *config = load(text);
+	CU_ASSERT_FATAL(config != NULL);
+	CU_ASSERT_STRING_EQUAL(config->watch_socket, longest);
+	frontend_config_free(config);
+	longest[107] = 'x';
+	longest[108] = '\0';
+	snprintf(text, sizeof(text), "watch_socket: %s\n", longest);
+	refused(text, ":1: watch_socket", "107");
 }
 
 static void test_unknown_keys(void)
@@ -226,6 +251,7 @@ int main(void)
 		{"addresses are checked", test_addresses},
 		{"routes are checked", test_routes},
 		{"numbers have their ranges", test_ranges},
+		{"a watch socket fits its address", test_a_watch_socket_fits_its_address},
 		{"unknown keys are errors", test_unknown_keys},
 		{"what a reload can change", test_what_a_reload_can_change},
 	};
