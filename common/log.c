@@ -3,6 +3,10 @@
  * write(2); lines are no longer than PIPE_BUF, so that they stay whole in a pipe too, and one that
  * would be longer is cut at a value and marked `truncated=true`.
  *
+ * Standard error may be a pipe or socket that nobody empties. Nobody waits for it: a service is not
+ * to stand still with its log. A line that finds no room is lost and counted, and the next that
+ * finds some says how many were.
+ *
  * The field string is walked pair by pair; each conversion takes its argument by its own type, so a
  * value can be escaped before it reaches the line. A value that is one plain number stays a number
  * in JSON; all others are strings. Octets that are not UTF-8 come out as U+FFFD, control characters
@@ -16,6 +20,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -24,9 +30,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The two settings of the whole process; see log_setup. The only global state in common/. */
+/* Settings and state of the one log of the process. The only global state in common/. */
 static _Atomic int log_level_now = LOG_LEVEL_INFO;
 static _Atomic int log_format_now = LOG_FORMAT_LOGFMT;
+static _Atomic uint64_t log_lost;   /* lines, since the start */
+static _Atomic uint64_t log_unsaid; /* of these, not told of in the log yet */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER; /* for standard error */
 
 static const char *const log_level_names[] = {"error", "warning", "info", "debug"};
 
@@ -210,11 +219,18 @@ static void log_line_put_time(struct log_line *line)
 	log_line_put_text(line, "time", text);
 }
 
+/* True when standard error takes a line now: POLLOUT stands for room for PIPE_BUF at least. */
+static bool log_has_room(void)
+{
+	struct pollfd poll_stderr = {.fd = STDERR_FILENO, .events = POLLOUT};
+	return poll(&poll_stderr, 1, 0) == 1 && (poll_stderr.revents & POLLOUT);
+}
+
 /*
- * Ends the line and writes it. What standard error does not take is lost: nobody is left to
- * tell.
+ * Ends the line and writes it, unless that would mean to wait: then false. The lock is for two that
+ * see the same room; who holds it does not wait either.
  */
-static void log_line_write(struct log_line *line)
+static bool log_line_write(struct log_line *line)
 {
 	bool json = line->format == LOG_FORMAT_JSON;
 	if (line->full || line->cut)
@@ -223,15 +239,19 @@ static void log_line_write(struct log_line *line)
 
 	const char *p = line->data;
 	size_t left = line->size;
-	while (left > 0) {
+	pthread_mutex_lock(&log_lock);
+	bool room = log_has_room();
+	while (room && left > 0) {
 		ssize_t written = write(STDERR_FILENO, p, left);
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return;
+			break;
 		p += written;
 		left -= (size_t)written;
 	}
+	pthread_mutex_unlock(&log_lock);
+	return left == 0;
 }
 
 /* --- values from a format and its arguments --------------------------------------------------- */
@@ -406,6 +426,12 @@ void log_write(enum log_level level, const char *event, const char *fields, ...)
 
 	if (!log_enabled(level))
 		return;
+	uint64_t unsaid = atomic_exchange(&log_unsaid, 0);
+	if (unsaid > 0 && log_has_room())
+		log_write(LOG_LEVEL_WARNING, "log lines lost: nobody took them", "lines=%llu",
+			  (unsigned long long)unsaid);
+	else if (unsaid > 0)
+		atomic_fetch_add(&log_unsaid, unsaid);
 	line.format = (enum log_format)atomic_load_explicit(&log_format_now, memory_order_relaxed);
 	line.size = 0;
 	line.full = false;
@@ -428,7 +454,15 @@ void log_write(enum log_level level, const char *event, const char *fields, ...)
 		line.cut |= value.cut;
 	}
 	va_end(args);
-	log_line_write(&line);
+	if (!log_line_write(&line)) {
+		atomic_fetch_add(&log_lost, 1);
+		atomic_fetch_add(&log_unsaid, 1);
+	}
+}
+
+uint64_t log_lines_lost(void)
+{
+	return atomic_load(&log_lost);
 }
 
 bool log_limit_pass(struct log_limit *limit, int64_t interval_ms, uint64_t *suppressed)

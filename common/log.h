@@ -8,7 +8,8 @@
  *
  * and the same as one JSON object when the format says so. The field string is `key=%conversion`
  * pairs with single spaces between; values are quoted and escaped by the logger, never by the
- * caller. Any thread may log; a line is written with one write(2), so lines never mix. Nothing on
+ * caller. Any thread may log; a line is written with one write(2), so lines never mix. Nobody waits
+ * for standard error: what it does not take at once is lost, counted, and told of later. Nothing on
  * the query hot path logs.
  */
 #ifndef GODWIT_COMMON_LOG_H
@@ -26,6 +27,9 @@ void log_setup(enum log_level level, enum log_format format);
 
 /* True when a line of this level would be written. */
 bool log_enabled(enum log_level level);
+
+/* Lines that were lost since the start. Any thread. */
+uint64_t log_lines_lost(void);
 
 /* Writes one line. `fields` may be NULL. Use the macros below. */
 void log_write(enum log_level level, const char *event, const char *fields, ...)
@@ -58,8 +62,8 @@ bool log_limit_pass(struct log_limit *limit, int64_t interval_ms, uint64_t *supp
 		static struct log_limit limit_;                                                    \
 		uint64_t suppressed_;                                                              \
 		if (log_limit_pass(&limit_, 1000, &suppressed_))                                   \
-			log_write(LOG_LEVEL_WARNING, event, fields " suppressed=%llu", __VA_ARGS__, \
-				  (unsigned long long)suppressed_);                                \
+			log_write(LOG_LEVEL_WARNING, event, fields " suppressed=%llu",             \
+				  __VA_ARGS__, (unsigned long long)suppressed_);                   \
 	} while (0)
 
 #endif

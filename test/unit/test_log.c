@@ -2,6 +2,7 @@
 #include "common/log.h"
 #include "suite.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <math.h>
 #include <pthread.h>
@@ -265,6 +266,38 @@ static void test_a_limited_warning_shows_once(void)
 			       "level=warning msg=odd number=0 suppressed=0\n");
 }
 
+/* Standard error is a pipe that nobody empties, until somebody does. */
+static void test_a_pipe_that_is_full_holds_nobody_up(void)
+{
+	int ends[2];
+	size_t used = 0;
+	ssize_t got;
+	uint64_t before = log_lines_lost();
+	CU_ASSERT_EQUAL_FATAL(pipe2(ends, O_NONBLOCK | O_CLOEXEC), 0);
+	CU_ASSERT_EQUAL(fcntl(ends[1], F_SETFL, 0), 0); /* the end we write to may block */
+	log_setup(LOG_LEVEL_INFO, LOG_FORMAT_LOGFMT);
+	saved_stderr = dup(STDERR_FILENO);
+	dup2(ends[1], STDERR_FILENO);
+	for (int i = 0; i < 5000; i++)
+		log_info("a line of many, and nobody reads any of them", "number=%d", i);
+	uint64_t lost = log_lines_lost() - before;
+	while ((got = read(ends[0], captured + used, sizeof(captured) - 1 - used)) > 0)
+		used += (size_t)got;
+	log_info("room again", NULL);
+	got = read(ends[0], captured, sizeof(captured) - 1);
+	dup2(saved_stderr, STDERR_FILENO);
+	close(saved_stderr);
+	close(ends[0]);
+	close(ends[1]);
+	CU_ASSERT(lost > 0 && lost < 5000);
+	CU_ASSERT_FATAL(got > 0);
+	captured[got] = '\0';
+	char expected[64];
+	snprintf(expected, sizeof(expected), " lines=%llu\n", (unsigned long long)lost);
+	CU_ASSERT_PTR_NOT_NULL(strstr(captured, expected));
+	CU_ASSERT_PTR_NOT_NULL(strstr(captured, "msg=\"room again\"\n"));
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
@@ -283,6 +316,7 @@ int main(void)
 		{"threads do not mix lines", test_threads_do_not_mix_lines},
 		{"a limit counts what it holds back", test_a_limit_counts_what_it_holds_back},
 		{"a limited warning shows once", test_a_limited_warning_shows_once},
+		{"a pipe that is full holds nobody up", test_a_pipe_that_is_full_holds_nobody_up},
 	};
 	return SUITE_RUN("log", tests);
 }
