@@ -373,6 +373,18 @@ static bool peer_link_failed(const struct bfd_status *status)
 	return status->remote_state != BFD_ADMIN_DOWN || status->diagnostic == BFD_DIAG_EXPIRED;
 }
 
+/* The way to the peer is good again: a SYN that was lost is not waited for. */
+static void peer_hurry(struct peer *peer)
+{
+	const struct timeval now = {0};
+	if (peer->made && !peer_is_past(peer->made, PEER_OPEN_SENT)) {
+		peer_connection_destroy(peer->made);
+		peer->made = NULL;
+	}
+	if (!peer->stopped && !peer->config->passive && !peer->made)
+		event_add(peer->retry, &now);
+}
+
 void peer_look_at_bfd(struct peer *peer)
 {
 	struct bfd_status status;
@@ -394,10 +406,8 @@ void peer_look_at_bfd(struct peer *peer)
 		peer_end(peer, peer->accepted, BGP_CEASE_BFD_DOWN, NULL, words);
 		peer_plan_retry(peer);
 	}
-	if (came_up && evtimer_pending(peer->retry, NULL)) {
-		const struct timeval now = {0};
-		event_add(peer->retry, &now);
-	}
+	if (came_up)
+		peer_hurry(peer);
 	if (went_down || came_up)
 		peer_notify(peer);
 }

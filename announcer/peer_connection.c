@@ -90,7 +90,26 @@ static void connection_fail(struct peer_connection *connection, const char *what
 	snprintf(connection->error, sizeof(connection->error), "%s", reason);
 }
 
-/* --- writing and waiting ---------------------------------------------------------------------- */
+/* --- reading, writing and waiting ------------------------------------------------------------- */
+
+static void connection_read(struct peer_connection *connection)
+{
+	for (int i = 0; i < CONNECTION_READS_MAX; i++) {
+		uint8_t data[CONNECTION_READ_SIZE];
+		ssize_t size = read(connection->fd, data, sizeof(data));
+		if (size > 0) {
+			bgp_session_receive(connection->session, data, (size_t)size,
+					    clock_now_ms());
+		} else if (size == 0) {
+			bgp_session_lost(connection->session, "the peer closed the connection");
+			return;
+		} else if (errno != EINTR) {
+			if (errno != EAGAIN)
+				connection_fail(connection, "connection lost", errno);
+			return;
+		}
+	}
+}
 
 static void connection_flush(struct peer_connection *connection)
 {
@@ -98,10 +117,13 @@ static void connection_flush(struct peer_connection *connection)
 		return;
 	struct evbuffer *output = bgp_session_output(connection->session);
 	int cause = peer_write(connection->fd, output);
-	if (cause != 0)
+	if (cause != 0) {
+		/* The peer may have said why before it closed. */
+		connection_read(connection);
 		connection_fail(connection, "connection lost", cause);
-	else if (evbuffer_get_length(output) > 0 && event_add(connection->writable, NULL) != 0)
+	} else if (evbuffer_get_length(output) > 0 && event_add(connection->writable, NULL) != 0) {
 		connection_fail(connection, "cannot wait for the socket", ENOMEM);
+	}
 }
 
 /* The timer for what is due next; at once when the owner has still to hear of an end. */
@@ -155,25 +177,6 @@ static void connection_note_malformed(struct peer_connection *connection)
 	connection->malformed = counts.malformed_received;
 	log_warning_limited("malformed UPDATE from a BGP peer", "peer=%s cause=%s",
 			    connection->options.peer, bgp_session_warning(connection->session));
-}
-
-static void connection_read(struct peer_connection *connection)
-{
-	for (int i = 0; i < CONNECTION_READS_MAX; i++) {
-		uint8_t data[CONNECTION_READ_SIZE];
-		ssize_t size = read(connection->fd, data, sizeof(data));
-		if (size > 0) {
-			bgp_session_receive(connection->session, data, (size_t)size,
-					    clock_now_ms());
-		} else if (size == 0) {
-			bgp_session_lost(connection->session, "the peer closed the connection");
-			return;
-		} else if (errno != EINTR) {
-			if (errno != EAGAIN)
-				connection_fail(connection, "connection lost", errno);
-			return;
-		}
-	}
 }
 
 static void connection_on_readable(evutil_socket_t fd, short what, void *ctx)

@@ -3,9 +3,13 @@
  * announcer/bfd.c.
  */
 #include "announcer/bfd_packet.h"
+#include "common/clock.h"
 #include "speaker_fixture.h"
 #include "suite.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -200,6 +204,37 @@ static void test_up_ends_the_wait_between_tries(void)
 	lab_stop(&lab);
 }
 
+/* A listener with a key drops SYNs without it, as a broken link does. */
+static bool lab_drop_connections(struct lab *lab, bool drop)
+{
+	struct tcp_md5sig key = {.tcpm_keylen = drop ? 1 : 0};
+	((struct sockaddr_in *)&key.tcpm_addr)->sin_family = AF_INET;
+	inet_pton(AF_INET, "127.0.0.1", &((struct sockaddr_in *)&key.tcpm_addr)->sin_addr);
+	if (setsockopt(lab->listener, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof(key)) == 0)
+		return true;
+	printf("SKIPPED: the kernel refuses TCP MD5: %s\n", strerror(errno));
+	return false;
+}
+
+static void test_up_does_not_wait_for_a_lost_syn(void)
+{
+	struct lab lab;
+	struct raw raw;
+	lab_init(&lab);
+	if (lab_drop_connections(&lab, true)) {
+		node_start(&lab.node);
+		loop_for(&lab.loop, 30);
+		CU_ASSERT_EQUAL(node_status(&lab.node).state, PEER_CONNECT);
+		lab_drop_connections(&lab, false);
+		int64_t since_ms = clock_now_ms();
+		link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
+		lab_establish(&lab, &raw);
+		CU_ASSERT_TRUE(clock_now_ms() - since_ms < 500); /* SYN comes again after 1 s */
+		raw_close(&raw);
+	}
+	lab_stop(&lab);
+}
+
 static void test_the_link_is_as_configured(void)
 {
 	struct lab lab;
@@ -238,6 +273,7 @@ int main(void)
 		{"a remote AdminDown leaves the session",
 		 test_a_remote_admin_down_leaves_the_session},
 		{"BFD up ends the wait between tries", test_up_ends_the_wait_between_tries},
+		{"BFD up does not wait for a lost SYN", test_up_does_not_wait_for_a_lost_syn},
 		{"the link is as configured", test_the_link_is_as_configured},
 	};
 	return SUITE_RUN("speaker_bfd", tests);
