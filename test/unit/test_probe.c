@@ -195,6 +195,7 @@ static void test_reset_begins_anew(void)
 	start_up();
 	probe_reset(f.probe);
 	CU_ASSERT_TRUE(is_down());
+	CU_ASSERT_STRING_EQUAL(f.reason, "udp: not answered yet; tcp: not answered yet");
 	CU_ASSERT_EQUAL(f.changes, 0);
 	CU_ASSERT(run_until(is_up, 5000) >= 50); /* `rise` good answers, not one */
 	CU_ASSERT_EQUAL(f.changes, 1);
