@@ -119,6 +119,18 @@ static int netlink_take_address(struct netlink_list *list, const struct nlmsghdr
 }
 
 /*
+ * One read from a netlink socket. What another process has sent there is not the kernel's word: it
+ * comes back as an empty message. -1 with errno.
+ */
+static ssize_t netlink_receive(int fd, void *buffer, size_t size)
+{
+	struct sockaddr_nl from = {0};
+	socklen_t from_size = sizeof(from);
+	ssize_t got = recvfrom(fd, buffer, size, 0, (struct sockaddr *)&from, &from_size);
+	return got > 0 && from.nl_pid != 0 ? 0 : got;
+}
+
+/*
  * Reads until the kernel has said all about request `sequence`. 0, or an errno; EINTR when a list
  * changed while it was read.
  */
@@ -131,11 +143,11 @@ static int netlink_read_reply(struct netlink *netlink, struct netlink_list *list
 	if (!buffer)
 		return ENOMEM;
 	while (result < 0) {
-		ssize_t got = recv(netlink->request_fd, buffer, size, 0);
-		if (got < 0 && errno == EINTR)
+		ssize_t got = netlink_receive(netlink->request_fd, buffer, size);
+		if (got == 0 || (got < 0 && errno == EINTR))
 			continue;
-		if (got <= 0) {
-			result = got < 0 && errno != EAGAIN ? errno : ETIMEDOUT;
+		if (got < 0) {
+			result = errno != EAGAIN ? errno : ETIMEDOUT;
 			break;
 		}
 		unsigned int left = (unsigned int)got;
@@ -264,13 +276,16 @@ static void netlink_on_change(evutil_socket_t fd, short what, void *ctx)
 {
 	struct netlink *netlink = ctx;
 	char octets[8192];
-	(void)what;
+	bool changed = false;
 	ssize_t got;
-	/* What is lost when the socket's queue is full (ENOBUFS) is a change all the same. */
-	do
-		got = recv(fd, octets, sizeof(octets), 0);
-	while (got > 0 || (got < 0 && (errno == ENOBUFS || errno == EINTR)));
-	netlink->on_change(netlink->ctx);
+	(void)what;
+	do {
+		got = netlink_receive(fd, octets, sizeof(octets));
+		/* What is lost when the socket's queue is full is a change all the same. */
+		changed |= got > 0 || (got < 0 && errno == ENOBUFS);
+	} while (got >= 0 || errno == ENOBUFS || errno == EINTR);
+	if (changed)
+		netlink->on_change(netlink->ctx);
 }
 
 static int netlink_open(struct netlink *netlink, struct event_base *base)

@@ -2,6 +2,7 @@
 #include "announcer/status.h"
 
 #include "common/clock.h"
+#include "common/log.h"
 #include "common/metrics.h"
 
 #include <event2/buffer.h>
@@ -138,4 +139,8 @@ void status_print_metrics(const struct status_snapshot *snapshot, struct evbuffe
 		     route->present && route->interface[0]);
 	status_print_peers(snapshot, out);
 	status_print_links(snapshot, out);
+	status_print_head(out, NAME("log_lines_lost_total"), "counter",
+			  "Lines that standard error did not take.");
+	evbuffer_add_printf(out, NAME("log_lines_lost_total") " %llu\n",
+			    (unsigned long long)log_lines_lost());
 }
