@@ -337,6 +337,14 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
 	return result == CACHE_OUTDATED ? CACHE_MISS : result;
 }
 
+bool cache_is_current(const struct cache *cache, const struct cache_origin *origin)
+{
+	return origin->source == 0 ||
+	       (origin->fact_count <= CACHE_FACTS_MAX &&
+		coherence_check(cache->options.coherence, origin->source, origin->asked,
+				origin->facts, origin->fact_count) == COHERENCE_GOOD);
+}
+
 bool cache_has_stale(const struct cache *cache, const struct cache_key *key, int64_t now_ms)
 {
 	struct cache_found found;

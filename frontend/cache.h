@@ -121,6 +121,12 @@ enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key
  */
 bool cache_note_miss(struct cache *cache, const struct cache_key *key);
 
+/*
+ * True when nothing that a reply rests on has changed since its question was sent, as far as its
+ * source tells changes: it is as good as one that is asked for now.
+ */
+bool cache_is_current(const struct cache *cache, const struct cache_origin *origin);
+
 /* True when cache_lookup_stale would find a stale answer now. */
 bool cache_has_stale(const struct cache *cache, const struct cache_key *key, int64_t now_ms);
 

@@ -20,6 +20,9 @@
 #define CACHE_REPLY_FAILURE_S 1
 #define CACHE_REPLY_LIFETIME_MAX_S 86400
 
+/* What cache_reply_end appends at most. */
+#define CACHE_REPLY_END_MAX 17
+
 /* Records of a reply that is kept. */
 #define CACHE_REPLY_RECORDS_MAX 256
 
@@ -58,7 +61,8 @@ void cache_reply_count_down(uint8_t *records, const uint16_t *ttls, size_t count
 
 /*
  * Ends a reply of `size` octets: appends OPT if the query has one, with `udp_payload` and, when
- * `stale`, the extended error that says so. Needs 17 octets of room. Returns the new size.
+ * `stale`, the extended error that says so. Needs CACHE_REPLY_END_MAX octets of room. Returns the
+ * new size.
  */
 size_t cache_reply_end(uint8_t *out, size_t size, const struct dns_query *query,
 		       uint16_t udp_payload, bool stale);

@@ -60,6 +60,7 @@ enum frontend_metric {
 	FRONTEND_CACHE_EVICTIONS, /* of the fills: another reply had to leave */
 	FRONTEND_CACHE_PUT_OFF,   /* denials not stored: asked for the first time */
 	FRONTEND_CACHE_REFRESHES, /* asked for anew before they expired */
+	FRONTEND_JOINED,          /* queries that waited for another's answer */
 	FRONTEND_STREAM_MESSAGES,
 	FRONTEND_STREAM_QUESTIONS,
 	FRONTEND_STREAM_STRAYS,  /* answers to no question in flight: late, twice, out of nowhere */

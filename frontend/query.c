@@ -74,6 +74,9 @@ struct query *query_pool_get(struct query_pool *pool, const struct dns_query *dn
 	query->attempt = 0;
 	query->timed_out = false;
 	query->denial_too = false;
+	query->key_hash = 0;
+	query->joined = NULL;
+	query->joined_count = 0;
 	query_pool_count(pool, 1);
 	return query;
 }

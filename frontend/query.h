@@ -83,6 +83,9 @@ struct query {
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */
 	unsigned int plan;          /* the number of the plan it was routed by (serve.c) */
 	bool denial_too;            /* cache_note_miss's word on its answer */
+	uint64_t key_hash;          /* of its key in the cache; 0: it has none */
+	struct query *joined;       /* those that wait for the same answer (flights.h) */
+	unsigned int joined_count;
 	int64_t received_ns;
 	int64_t deadline_ms;  /* when the client gets SERVFAIL at the latest */
 	uint64_t avoid;       /* id of the replica that failed it, 0 for none */

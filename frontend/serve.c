@@ -4,7 +4,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "dns/reply.h"
+#include "frontend/cache_reply.h"
 #include "frontend/reply.h"
+
+#include <string.h>
 
 int serve_init(struct serve *serve, const struct frontend_config *config,
 	       struct metrics_shard *shard, struct upstream *upstream, struct cache *cache)
@@ -143,6 +146,7 @@ static void serve_note_miss(struct query *query, const struct serve_message *mes
 {
 	int64_t stale_ms = query->received_ns / 1000000 + SERVE_STALE_MS;
 	query->denial_too = message->denial_too;
+	query->key_hash = message->key.hash;
 	if (message->has_stale && stale_ms < query->deadline_ms)
 		query->deadline_ms = stale_ms;
 }
@@ -153,6 +157,7 @@ static void serve_find(const struct serve *serve, struct serve_message *message)
 	message->route = NULL;
 	message->denial_too = false;
 	message->has_stale = false;
+	message->key.hash = 0;
 	if (message->verdict == DNS_RCODE_NOERROR)
 		message->route = plan_find_route(serve->plan, message->dns.qname);
 	if (message->route && serve->cache)
@@ -237,6 +242,15 @@ static void serve_send_ready(struct serve *serve, struct query *query, const uin
 	query_pool_put(&serve->pool, query);
 }
 
+/* Asks the backends, unless the same question is in flight. */
+static void serve_ask(struct serve *serve, struct query *query)
+{
+	if (query->key_hash && flights_join(&serve->flights, query))
+		metrics_add(serve->shard, FRONTEND_JOINED, 1);
+	else
+		upstream_submit(serve->upstream, query);
+}
+
 void serve_query(struct serve *serve, struct query *query)
 {
 	size_t size = 0;
@@ -250,7 +264,7 @@ void serve_query(struct serve *serve, struct query *query)
 	if (size > 0)
 		serve_send_ready(serve, query, serve->reply, size, clock_now_ns());
 	else
-		upstream_submit(serve->upstream, query);
+		serve_ask(serve, query);
 }
 
 /* --- what comes back -------------------------------------------------------------------------- */
@@ -340,31 +354,96 @@ static void serve_refuse(struct serve *serve, struct query *query)
 	serve_send(serve, query, serve->reply, size, clock_now_ns());
 }
 
+/* A backend that cannot answer either is as good as none. */
+static bool serve_is_failure(const uint8_t *reply)
+{
+	return (reply[3] & 0xf) == DNS_RCODE_SERVFAIL;
+}
+
+/* --- those that have joined ------------------------------------------------------------------- */
+
+/* Sends a reply taken apart to another client. */
+static void serve_send_parts(struct serve *serve, struct query *query,
+			     const struct cache_reply *parts, int64_t now_ns)
+{
+	uint8_t *out = serve->reply;
+	size_t size = cache_reply_begin(out, &query->dns, parts->flags, parts->counts);
+	memcpy(out + size, parts->records, parts->records_size);
+	size = cache_reply_end(out, size + parts->records_size, &query->dns,
+			       serve->config->limits.udp_payload, false);
+	serve_send(serve, query, out, size, now_ns);
+}
+
+/* Gives the answer of a query to those that joined it, or asks for each if it is not for them. */
+static void serve_share(struct serve *serve, struct query *joined, const struct query *leader,
+			const uint8_t *reply, size_t size, const struct cache_origin *origin)
+{
+	struct cache_reply parts;
+	int64_t now_ns = clock_now_ns();
+	size_t frame = DNS_HEADER_SIZE + leader->dns.question_size + CACHE_REPLY_END_MAX;
+	bool failed = serve_is_failure(reply);
+	bool shared = origin && leader->plan == serve->plan_number &&
+		      cache_is_current(serve->cache, origin) &&
+		      cache_reply_read(&parts, &leader->dns, reply, size) &&
+		      frame + parts.records_size <= SERVE_REPLY_MAX;
+	for (struct query *query = joined, *next; query; query = next) {
+		next = query->joined;
+		query->joined = NULL;
+		if (failed && serve_send_stale(serve, query))
+			continue;
+		if (shared)
+			serve_send_parts(serve, query, &parts, now_ns);
+		else
+			upstream_resubmit(serve->upstream, query);
+	}
+}
+
+/*
+ * The question of a query that others joined has failed. Where nobody can be asked all have failed;
+ * else their own time is not over: the first of them leads the others.
+ */
+static void serve_fail_joined(struct serve *serve, struct query *joined,
+			      enum upstream_result result)
+{
+	bool final = result == UPSTREAM_OVERLOADED || result == UPSTREAM_UNREACHABLE;
+	for (struct query *query = joined, *next; query; query = next) {
+		next = query->joined;
+		query->joined = NULL;
+		if (serve_send_stale(serve, query))
+			continue;
+		if (final)
+			serve_finish_failed(serve, query, result);
+		else if (!flights_join(&serve->flights, query))
+			upstream_resubmit(serve->upstream, query);
+	}
+}
+
+/* Those that joined come first: a query's own reply is changed in place and then gone. */
 void serve_finish(void *ctx, struct query *query, enum upstream_result result, uint8_t *reply,
 		  size_t size, const struct cache_origin *origin)
 {
 	struct serve *serve = ctx;
-	/* A backend that cannot answer either is as good as none. */
+	struct query *joined = query->key_hash ? flights_land(&serve->flights, query) : NULL;
 	bool answered = result == UPSTREAM_ANSWERED;
-	bool failed =
-		answered ? (reply[3] & 0xf) == DNS_RCODE_SERVFAIL : result != UPSTREAM_NO_ROUTE;
-	if (!query->transport) {
-		if (answered && !failed)
-			serve_keep(serve, query, reply, size, origin, clock_now_ns());
-		query_pool_put(&serve->pool, query);
+	bool failed = answered ? serve_is_failure(reply) : result != UPSTREAM_NO_ROUTE;
+	if (joined && answered)
+		serve_share(serve, joined, query, reply, size, origin);
+	else if (joined)
+		serve_fail_joined(serve, joined, result);
+	/* Before it is kept: a failure would take the place of the stale answer. */
+	if (failed && query->transport && serve_send_stale(serve, query))
 		return;
-	}
-	if (failed && serve_send_stale(serve, query))
-		return;
-	if (answered) {
-		int64_t now_ns = clock_now_ns();
+	int64_t now_ns = clock_now_ns();
+	if (answered && (query->transport || !failed))
 		serve_keep(serve, query, reply, size, origin, now_ns);
+	if (!query->transport)
+		query_pool_put(&serve->pool, query);
+	else if (answered)
 		serve_send(serve, query, reply, size, now_ns);
-	} else if (failed) {
+	else if (failed)
 		serve_finish_failed(serve, query, result);
-	} else {
+	else
 		serve_refuse(serve, query);
-	}
 }
 
 size_t serve_in_flight(const struct serve *serve)

@@ -12,6 +12,9 @@
  * of the cache that is asked for again and again and about to expire is asked for anew meanwhile:
  * a query without a transport, whose reply only the cache gets.
  *
+ * A question that is in flight already is not asked again (flights.h): the query waits for the
+ * answer, which is made into a reply for each client as one of the cache is.
+ *
  * Queries of another class than IN are REFUSED, CHAOS's version.bind, hostname.bind and id.server
  * (RFC 4892) among them: what runs here is for the admin pages to tell, not for strangers.
  *
@@ -24,6 +27,7 @@
 #include "dns/protocol.h"
 #include "frontend/cache.h"
 #include "frontend/config.h"
+#include "frontend/flights.h"
 #include "frontend/metrics.h"
 #include "frontend/query.h"
 #include "frontend/query_log.h"
@@ -43,6 +47,7 @@ struct serve {
 	const struct plan *plan; /* its routes and their ids */
 	unsigned int plan_number;
 	struct query_pool pool;
+	struct flights flights; /* of questions that have a key in the cache */
 	struct query_log log;
 	uint64_t replied;               /* at once, since serve_observe */
 	uint8_t reply[SERVE_REPLY_MAX]; /* where replies to queries are made */

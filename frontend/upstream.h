@@ -91,6 +91,8 @@ int upstream_refresh(struct upstream *upstream);
 
 /* Takes a parsed query. `done` may be called before this returns. Hot path. */
 void upstream_submit(struct upstream *upstream, struct query *query);
+/* The same some time after the query was received. */
+void upstream_resubmit(struct upstream *upstream, struct query *query);
 
 /*
  * True when every route has a replica that is connected and not out of use; else `reason` names the

@@ -69,8 +69,6 @@ void upstream_on_answer(void *ctx, struct stream_question *question,
 void upstream_on_flush(void *ctx);
 void upstream_on_kick(evutil_socket_t fd, short what, void *ctx);
 void upstream_on_timer(evutil_socket_t fd, short what, void *ctx);
-/* Routes a query that was waiting when the plan changed. */
-void upstream_resubmit(struct upstream *upstream, struct query *query);
 
 /* upstream_set.c */
 /* Frees retired replicas that have nothing in flight any more. Not from a stream's callback. */

@@ -218,6 +218,93 @@ def test_stale_answers_end(foreign, start_cache):
     assert counters(frontend)["stale"] > 0
 
 
+class Crowd:
+    """Clients that ask at once, each with a spelling, an ID and EDNS or not of its own."""
+
+    def __init__(self, frontend, name, count, rtype="A"):
+        self.queries = []
+        self.sockets = []
+        for number in range(count):
+            spelled = "".join(c.upper() if number >> i & 1 else c for i, c in enumerate(name))
+            self.queries.append(dns.message.make_query(spelled, rtype,
+                                                       use_edns=0 if number % 2 else -1))
+            client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            client.settimeout(10)
+            client.connect(split_address(frontend.address))
+            client.send(self.queries[-1].to_wire())
+            self.sockets.append(client)
+
+    def replies(self):
+        """All replies, which are the clients' own."""
+        replies = []
+        for query, client in zip(self.queries, self.sockets):
+            with client:
+                reply = dns.message.from_wire(client.recv(4096))
+            assert reply.id == query.id and reply.edns == query.edns
+            assert reply.question[0].name.to_text() == query.question[0].name.to_text()
+            replies.append(reply)
+        return replies
+
+
+def wait_in_flight(frontend, count):
+    wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == count)
+
+
+def joined(frontend):
+    return frontend.metric("godwit_frontend_joined_total")
+
+
+def test_equal_questions_in_flight_are_asked_once(foreign, start_cache):
+    frontend = start_cache(limits={"query_timeout_ms": 8000})
+    foreign.freeze()
+    try:
+        crowd = Crowd(frontend, "ttl-0-100.example.", 30)
+        other = Crowd(frontend, "ttl-0-100.other.example.", 1)
+        wait_in_flight(frontend, 31)
+        assert joined(frontend) == 29
+    finally:
+        foreign.thaw()
+    # The backend counts how often it is asked, and says it in its answer.
+    assert {tuple(answers(reply)) for reply in crowd.replies()} == {("198.51.100.1",)}
+    assert answers(other.replies()[0]) == ["198.51.100.1"]
+    wait_in_flight(frontend, 0)
+    assert answers(ask(frontend, "ttl-0-100.example.")) == ["198.51.100.1"]
+
+
+def test_what_joined_shares_denials_and_failures(foreign, start_cache):
+    frontend = start_cache(limits={"query_timeout_ms": 8000})
+    for name, expected in (("nx-0-100.example.", "NXDOMAIN"), ("servfail-0-.example.", "SERVFAIL")):
+        before = joined(frontend)
+        foreign.freeze()
+        try:
+            crowd = Crowd(frontend, name, 10)
+            wait_in_flight(frontend, 10)
+            assert joined(frontend) == before + 9
+        finally:
+            foreign.thaw()
+        assert {rcode(reply) for reply in crowd.replies()} == {expected}
+        # Asked for more than once: kept.
+        hits = counters(frontend)["hits"]
+        assert rcode(ask(frontend, name)) == expected
+        assert counters(frontend)["hits"] == hits + 1
+
+
+def test_who_joins_late_has_time_of_his_own(start_cache):
+    """A question that hangs is given up at its own deadline, and those that joined it ask again."""
+    frontend = start_cache(limits={"query_timeout_ms": 1000})
+    begun = time.monotonic()
+    first = Crowd(frontend, "hang-0-.example.", 1)
+    time.sleep(0.5)
+    second = Crowd(frontend, "hang-0-.example.", 2)
+    wait_in_flight(frontend, 3)
+    assert joined(frontend) == 2
+    assert rcode(first.replies()[0]) == "SERVFAIL"
+    assert time.monotonic() - begun > 0.9
+    assert {rcode(reply) for reply in second.replies()} == {"SERVFAIL"}
+    assert time.monotonic() - begun > 1.4
+    assert frontend.metric("godwit_frontend_queries_in_flight") == 0
+
+
 def test_cache_can_be_off(foreign, start_frontend):
     frontend = start_frontend([foreign.address], cache={"size_mb": 0}).wait_ready()
     for i in range(1, 4):
