@@ -12,7 +12,7 @@
  *   redis_track.c     hearing of changes
  *   redis_follow.c    handing changes over
  *   redis_edit.c      what a change of RRsets does to a hash
- *   redis_write.c     transactions; redis_commit.c sending them
+ *   redis_write.c     transactions; redis_clear.c emptying zones, redis_commit.c sending them
  *   redis_query.c     godwitctl's reads; redis_init.c its check of rights
  *   redis_sentinel.c  finding the primary by its sentinels
  *   redis_cluster.c   finding all primaries of a cluster, and a key's

@@ -1,6 +1,6 @@
 /*
  * A transaction of the Redis driver: what shall change, name by name, kept in memory until the
- * commit. Private to redis_write.c and redis_query.c.
+ * commit. Private to redis_write.c, redis_clear.c, redis_commit.c and redis_query.c.
  */
 #ifndef GODWIT_STORAGE_REDIS_TRANSACTION_H
 #define GODWIT_STORAGE_REDIS_TRANSACTION_H
@@ -15,7 +15,18 @@ struct redis_transaction {
 	struct redis_change **changes_end;
 	struct redis_table table; /* the same by name */
 	struct redis_set added;   /* zones without an SOA yet */
+	struct redis_set written; /* zones that something is to be written to */
+
+	/* Emptying zones: see redis_clear.c. */
+	unsigned int clears;       /* zones so far */
+	bool scanned;              /* `harvest` has all there is, `lists` every zone's names */
+	struct redis_table lists;  /* by apex */
+	struct redis_zones stored; /* zones in Redis, as far as was scanned */
+	struct redis_zones zones;  /* the same, and those that are added or written to */
 };
+
+/* The change of a name, a new one if need be. NULL: out of memory. */
+struct redis_change *redis_transaction_get(struct redis_transaction *transaction, const char *name);
 
 /* True when the zone was added in this transaction. `transaction` may be NULL. */
 static inline bool redis_transaction_has_added(const struct redis_transaction *transaction,

@@ -38,6 +38,10 @@ void redis_rollback(struct storage *storage)
 		return;
 	redis_table_clear(&transaction->table);
 	redis_set_clear(&transaction->added);
+	redis_set_clear(&transaction->written);
+	redis_zones_clear(&transaction->stored);
+	redis_zones_clear(&transaction->zones);
+	redis_table_clear(&transaction->lists);
 	redis_harvest_clear(&transaction->harvest);
 	redis_arena_clear(&transaction->arena);
 	free(transaction);
@@ -57,8 +61,7 @@ int redis_commit(struct storage *storage)
 /* --- changes -----------------------------------------------------------------------------------
  */
 
-/* The change of a name, a new one if need be. NULL: out of memory. */
-static struct redis_change *get_change(struct redis_transaction *transaction, const char *name)
+struct redis_change *redis_transaction_get(struct redis_transaction *transaction, const char *name)
 {
 	struct redis_table_slot *slot = redis_table_find(&transaction->table, name);
 	struct redis_change *change;
@@ -121,49 +124,10 @@ int redis_zone_add(struct storage *storage, const char *apex)
 		return storage_fail(storage, STORAGE_EXISTS, "redis has a zone %s already", apex);
 	if (status != STORAGE_NOT_FOUND)
 		return status;
-	return redis_set_add(&store->transaction->added, apex) ? STORAGE_OK
-							       : redis_fail_memory(store);
-}
-
-/* Takes away what the zone has of a name, and what was to be written to it before. */
-static int clear_name(struct redis_store *store, const char *name, enum redis_part part)
-{
-	struct redis_change *change = get_change(store->transaction, name);
-
-	if (!change)
-		return redis_fail_memory(store);
-	change->cleared = part;
-	change->edits = NULL;
-	change->edits_end = &change->edits;
-	return STORAGE_OK;
-}
-
-int redis_zone_clear(struct storage *storage, const char *apex)
-{
-	struct redis_store *store = redis_store_of(storage);
-	struct redis_transaction *transaction = store->transaction;
-	struct redis_zones zones = {0};
-	int status = redis_zone_find(storage, apex);
-
-	if (status == STORAGE_OK)
-		status = redis_read_zone(store, apex, &transaction->harvest, &zones);
-	for (const struct redis_entry *entry = transaction->harvest.first;
-	     entry && status == STORAGE_OK; entry = entry->next) {
-		enum redis_part part;
-		if (redis_find_part(&zones, entry->name, apex, &part))
-			status = clear_name(store, entry->name, part);
-	}
-	/* Names that are to be written only: they are not in Redis yet. */
-	for (struct redis_change *change = transaction->changes; change && status == STORAGE_OK;
-	     change = change->next) {
-		if (!change->before && redis_name_is_within(change->name, apex))
-			status = clear_name(store, change->name, REDIS_PART_ALL);
-	}
-	redis_zones_clear(&zones);
-	/* Until its SOA is written again. */
-	if (status == STORAGE_OK && !redis_set_add(&transaction->added, apex))
-		status = redis_fail_memory(store);
-	return status;
+	return redis_set_add(&store->transaction->added, apex) &&
+			       redis_zones_add(&store->transaction->zones, apex)
+		       ? STORAGE_OK
+		       : redis_fail_memory(store);
 }
 
 int redis_zone_delete(struct storage *storage, const char *apex)
@@ -183,17 +147,18 @@ int redis_zone_delete(struct storage *storage, const char *apex)
 /* --- RRsets ------------------------------------------------------------------------------------
  */
 
-static int add_edit(struct redis_store *store, const char *owner, const char *type,
-		    const char *value, uint32_t ttl)
+static int add_edit(struct redis_store *store, const char *apex, const char *owner,
+		    const char *type, const char *value, uint32_t ttl)
 {
 	struct redis_transaction *transaction = store->transaction;
 	struct redis_edit *edit = redis_arena_alloc(&transaction->arena, sizeof(*edit));
-	struct redis_change *change = get_change(transaction, owner);
+	struct redis_change *change = redis_transaction_get(transaction, owner);
 	int number = dns_type_from_text(type);
 
 	if (number < 0)
 		return storage_fail(&store->base, STORAGE_REFUSED, "%.50s is no record type", type);
-	if (!edit || !change)
+	if (!edit || !change || !redis_set_add(&transaction->written, apex) ||
+	    !redis_zones_add(&transaction->zones, apex))
 		return redis_fail_memory(store);
 	*edit = (struct redis_edit){.type = (uint16_t)number, .value = value, .ttl = ttl};
 	*change->edits_end = edit;
@@ -207,7 +172,6 @@ int redis_rrset_put(struct storage *storage, const char *apex, const char *owner
 	struct redis_store *store = redis_store_of(storage);
 	size_t size = 1;
 
-	(void)apex; /* the owner's hash is the same whichever zone writes to it */
 	for (size_t i = 0; i < count; i++)
 		size += strlen(contents[i]) + 1;
 	char *value = redis_arena_alloc(&store->transaction->arena, size), *out = value;
@@ -219,12 +183,11 @@ int redis_rrset_put(struct storage *storage, const char *apex, const char *owner
 		out = stpcpy(out, contents[i]);
 	}
 	*out = '\0';
-	return add_edit(store, owner, type, count > 0 ? value : NULL, ttl);
+	return add_edit(store, apex, owner, type, count > 0 ? value : NULL, ttl);
 }
 
 int redis_rrset_delete(struct storage *storage, const char *apex, const char *owner,
 		       const char *type)
 {
-	(void)apex;
-	return add_edit(redis_store_of(storage), owner, type, NULL, 0);
+	return add_edit(redis_store_of(storage), apex, owner, type, NULL, 0);
 }

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 import godwit
 from godwit import GrpcClient
 from redis_server import ctl, server, start_redis, wait_answers, wait_rcode
@@ -78,3 +80,47 @@ def test_a_big_import(tmp_path, start_redis):
     ctl(server.url, "zone", "import", zone)
     print(f"{count} records imported in {time.monotonic() - began:.2f} s")
     assert server.client.dbsize() == count + 7
+
+
+def write_zone(directory, apex, *lines):
+    path = directory / f"{apex}.zone"
+    path.write_text("\n".join([f"$ORIGIN {apex}.", "$TTL 60", "@ SOA ns h 1 2 3 4 5", "@ NS ns",
+                               *lines]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["child first", "parent first"])
+@pytest.mark.parametrize("stored", [True, False], ids=["both replaced", "a new child"])
+def test_a_zone_and_its_child_imported_together_are_both_whole(tmp_path, start_redis, order,
+                                                               stored):
+    server = start_redis().put_zone(old="192.0.2.1", **{"old.sub": "192.0.2.2"})
+    if stored:
+        server.put_zone("sub.example.com", old="192.0.2.3")
+    files = [write_zone(tmp_path, "sub.example.com", "www A 192.0.2.7", "@ TXT child"),
+             write_zone(tmp_path, "example.com", "www A 192.0.2.8", "sub NS ns.sub",
+                        "sub DS 1 8 2 " + "AB" * 32)]
+    ctl(server.url, "zone", "import", "--replace", *files[::order])
+    assert sorted(server.client.keys()) == ["dns:example.com", "dns:sub.example.com",
+                                            "dns:www.example.com", "dns:www.sub.example.com"]
+    assert server.client.hget("dns:www.sub.example.com", "A") == "192.0.2.7"
+    assert server.client.hget("dns:www.example.com", "A") == "192.0.2.8"
+    assert set(server.client.hgetall("dns:sub.example.com")) == {"SOA", "NS", "TXT", "DS", "ttl"}
+    assert ctl(server.url, "zone", "list").stdout == "example.com\nsub.example.com\n"
+
+
+def test_many_zones_are_replaced_by_one_look_at_the_keys(tmp_path, start_redis):
+    server = start_redis()
+    for number in range(40):
+        server.put_zone(f"z{number}.example", gone="192.0.2.1", kept="192.0.2.2")
+    files = [write_zone(tmp_path, f"z{number}.example", "kept A 192.0.2.2", "new A 192.0.2.3")
+             for number in range(40)]
+    pipe = server.client.pipeline(transaction=False)
+    for number in range(20000):
+        pipe.hset(f"dns:h{number}.other.example", "A", "192.0.2.9")
+    pipe.execute()
+    server.client.config_resetstat()
+    ctl(server.url, "zone", "import", "--replace", *files)
+    scans = server.client.info("commandstats")["cmdstat_scan"]["calls"]
+    assert scans <= 2 * (20000 + 200) // 2000 + 10
+    keys = server.client.keys("dns:*.z*.example")
+    assert len(keys) == 80 and not [key for key in keys if "gone" in key]
