@@ -62,7 +62,9 @@ class RedisServer:
 
     def connect(self, **options):
         if self.tls:
-            options = {"ssl": True, "ssl_ca_certs": str(self.tls.ca), **options}
+            options = {"ssl": True, "ssl_ca_certs": str(self.tls.ca),
+                       "ssl_certfile": str(self.tls.certificate),
+                       "ssl_keyfile": str(self.tls.key), **options}
         return redis.Redis(host=self.host, port=self.port, username=self.user,
                            password=self.password, decode_responses=True, **options)
 

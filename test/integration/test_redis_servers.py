@@ -173,6 +173,38 @@ def test_tls(tmp_path, start_redis, start_backend):
     assert plain.returncode == 1 and len(plain.stderr.splitlines()) == 1
 
 
+def test_a_server_that_asks_for_a_certificate(tmp_path, start_redis, start_backend):
+    server = start_redis("--tls-auth-clients", "yes", tls=make_certificates(tmp_path))
+    server.put_zone(www="192.0.2.80")
+    bare = f"rediss://{server.address}/0?ca={server.tls.ca}"
+    key = tmp_path / "client.key"
+    key.write_bytes(server.tls.key.read_bytes())
+    url = f"{bare}&cert={server.tls.certificate}&key={key}"
+    backend = start_backend(url).wait_ready()
+    with GrpcClient(backend.address) as client:
+        server.client.hset("dns:new.example.com", "A", "192.0.2.81")
+        wait_answers(client, "new.example.com", ["192.0.2.81"])
+        for kind in "normal", "pubsub":  # and again at each new connection
+            for number in server.clients(kind):
+                server.client.client_kill_filter(_id=number)
+        server.client.hset("dns:new.example.com", "A", "192.0.2.82")
+        wait_answers(client, "new.example.com", ["192.0.2.82"], timeout=10)
+    assert ctl(url, "zone", "list").stdout == "example.com\n"
+    without = ctl(bare, "zone", "list", check=False)
+    assert without.returncode == 1 and "certificate" in without.stderr, without.stderr
+    other = make_certificates(make_directory(tmp_path / "other"))
+    foreign = ctl(f"{bare}&cert={other.certificate}&key={other.key}", "zone", "list", check=False)
+    assert foreign.returncode == 1 and len(foreign.stderr.splitlines()) == 1
+    key.unlink()
+    missing = ctl(url, "zone", "list", check=False)
+    assert missing.returncode == 1 and str(key) in missing.stderr
+
+
+def make_directory(path):
+    path.mkdir()
+    return path
+
+
 def test_a_unix_socket(tmp_path, start_redis):
     path = tmp_path / "redis.sock"
     server = start_redis("--unixsocket", str(path)).put_zone()
