@@ -8,6 +8,7 @@
 #include "suite.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <poll.h>
@@ -494,6 +495,39 @@ static void test_a_flood_does_not_take_a_session_down(void)
 	peer_stop(&peer);
 }
 
+/* Standard error as a pipe that is full, and that nobody reads. */
+static void test_a_log_that_nobody_reads_does_not_stop_it(void)
+{
+	const char junk[1024] = {0};
+	struct peer peer;
+	struct bfd_status status;
+	int fds[2];
+	int before = dup(STDERR_FILENO);
+
+	CU_ASSERT_EQUAL_FATAL(pipe2(fds, O_NONBLOCK), 0);
+	while (write(fds[1], junk, sizeof(junk)) > 0)
+		continue;
+	CU_ASSERT_EQUAL(fcntl(fds[1], F_SETFL, 0), 0); /* from now on a writer waits */
+	CU_ASSERT_EQUAL(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	peer_start(&peer, false, 0);
+	bool up = peer_come_up(&peer, 25);
+	for (int i = 0; i < 100; i++) { /* each is worth a line, or would be */
+		peer_send(&peer, BFD_DOWN, 25);
+		peer_send(&peer, BFD_INIT, 25);
+	}
+	peer_keep_up(&peer, 600, 25);
+	bfd_read_status(peer.link, &status);
+	CU_ASSERT_EQUAL(dup2(before, STDERR_FILENO), STDERR_FILENO);
+	CU_ASSERT_TRUE(up);
+	CU_ASSERT_EQUAL(status.state, BFD_UP);
+	CU_ASSERT_EQUAL(status.diagnostic, BFD_DIAG_NONE);
+	/* The line that still waits fails, and the rest goes where it should. */
+	close(fds[0]);
+	close(fds[1]);
+	peer_stop(&peer);
+	close(before);
+}
+
 static void test_the_end_is_told_more_than_once(void)
 {
 	struct peer peer;
@@ -601,6 +635,8 @@ int main(void)
 		{"a wrong discriminator is dropped", test_a_wrong_discriminator_is_dropped},
 		{"strangers are counted", test_strangers_are_counted},
 		{"a flood does not take a session down", test_a_flood_does_not_take_a_session_down},
+		{"a log that nobody reads does not stop it",
+		 test_a_log_that_nobody_reads_does_not_stop_it},
 		{"the end is told more than once", test_the_end_is_told_more_than_once},
 		{"what cannot work is refused by name", test_what_cannot_work_is_refused_by_name},
 		{"an address that is not there yet is no end",
@@ -608,5 +644,6 @@ int main(void)
 		{"many sessions have ports of their own",
 		 test_many_sessions_have_ports_of_their_own},
 	};
+	signal(SIGPIPE, SIG_IGN); /* as the programs do */
 	return SUITE_RUN("bfd", tests);
 }
