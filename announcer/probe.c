@@ -131,17 +131,32 @@ static void probe_check_read_all(struct probe_check *check)
 
 /* --- time ------------------------------------------------------------------------------------- */
 
-/* We were stopped ourselves: every open question gets its time anew, once. */
-static void probe_check_forgive(struct probe_check *check, int64_t now_ms)
+/* Puts a question's deadline off by the time that was slept through; see probe.h for how far. */
+static void probe_check_give_back(const struct probe_check *check, struct question *question,
+				  int64_t now_ms, int64_t late_ms)
 {
-	struct question *question;
+	int64_t timeout_ms = check->probe->config->timeout_ms;
+	int64_t left_ms = question->deadline_ms > now_ms ? question->deadline_ms - now_ms : 0;
+	int64_t fair_ms = question->deadline_ms + late_ms - now_ms;
+	int64_t more_ms = (fair_ms < timeout_ms ? fair_ms : timeout_ms) - left_ms;
+	if (more_ms > timeout_ms - question->given_ms)
+		more_ms = timeout_ms - question->given_ms;
+	if (more_ms <= 0)
+		return;
+	question->given_ms += more_ms;
+	question->deadline_ms = now_ms + left_ms + more_ms;
+}
+
+/* We were stopped ourselves, or have not had our turn. */
+static void probe_check_wake(struct probe_check *check, int64_t now_ms)
+{
+	int64_t late_ms = now_ms - check->due_ms;
+	if (late_ms < PROBE_LATE_MS)
+		return;
 	probe_check_read_all(check);
-	TAILQ_FOREACH(question, &check->open, next)
-	{
-		if (!question->renewed)
-			question->deadline_ms = now_ms + check->probe->config->timeout_ms;
-		question->renewed = true;
-	}
+	for (struct question *question = TAILQ_FIRST(&check->open); question;
+	     question = TAILQ_NEXT(question, next))
+		probe_check_give_back(check, question, now_ms, late_ms);
 }
 
 /* The oldest question has run out of time; with it those that are as good as lost (check.h). */
@@ -307,8 +322,7 @@ static void probe_on_timer(evutil_socket_t fd, short events, void *ctx)
 	struct probe_check *check = ctx;
 	int64_t now_ms = clock_now_ms();
 	(void)fd, (void)events;
-	if (now_ms - check->due_ms >= PROBE_LATE_MS)
-		probe_check_forgive(check, now_ms);
+	probe_check_wake(check, now_ms);
 	probe_check_expire_all(check, now_ms);
 	if (probe_check_next_ms(check) <= now_ms)
 		probe_check_ask(check, now_ms);

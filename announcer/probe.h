@@ -16,10 +16,11 @@
  * comes after the next one and `fall` - 1 fast intervals. At most PROBE_OPEN_MAX questions of a
  * check are under way: with that many unanswered none is asked until one has ended.
  *
- * Time is CLOCK_MONOTONIC, which also runs while our own process is stopped or its machine
- * suspended. So before a question fails for want of time, what waits in the sockets is read; and
- * when the timer comes late, by PROBE_LATE_MS or more, all open questions get their timeout anew,
- * once: what we slept through is not held against DNS.
+ * Time is CLOCK_MONOTONIC, which also runs while our own process is stopped or has to wait for its
+ * turn. So before a question fails for want of time, what waits in the sockets is read; and when
+ * the timer comes late, by PROBE_LATE_MS or more, the open questions get that time back: what we
+ * slept through is not held against DNS. None is given more than timeout_ms, neither at once nor in
+ * all, so that silence is noticed by a machine that is always late, too.
  *
  * What hinders us here (no descriptors, no memory, no route) is a failure with its cause, and a
  * rate-limited warning. On the control thread's loop.
@@ -30,7 +31,7 @@
 #include "announcer/config.h"
 
 #define PROBE_OPEN_MAX 64
-#define PROBE_LATE_MS 50
+#define PROBE_LATE_MS 20
 
 struct event_base;
 struct metrics_shard;

@@ -58,8 +58,8 @@ struct question {
 	void *owner;
 	int64_t asked_ns;
 	int64_t deadline_ms;
-	bool renewed; /* the deadline has been put off */
-	bool counted; /* as a failure, along with an older one */
+	int64_t given_ms; /* how much the deadline has been put off */
+	bool counted;     /* as a failure, along with an older one */
 
 	struct question_setup *setup;
 	const struct question_transport *transport;
