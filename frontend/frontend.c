@@ -156,8 +156,8 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 
 static int frontend_start_workers(struct frontend *frontend, char *error, size_t error_size)
 {
-	frontend->plan = plan_create(frontend->config, frontend_on_addresses, frontend, error,
-				     error_size);
+	frontend->plan =
+		plan_create(frontend->config, frontend_on_addresses, frontend, error, error_size);
 	if (!frontend->plan)
 		return -1;
 	snprintf(error, error_size, "out of memory or threads");
