@@ -68,6 +68,8 @@ static void announcer_announce(struct announcer *announcer)
 	if (states && routes_build(&routes, &input) == 0)
 		list = routes_list(&routes, &count);
 	speaker_set_announcements(announcer->speaker, list, count);
+	if (!list)
+		routes_clear(&routes);
 	if (!list) /* tried again each second */
 		log_warning_limited("nothing announced", "cause=%s", "out of memory");
 	for (size_t i = 0; i < announcer->config->service_count; i++)

@@ -78,7 +78,7 @@ static struct netlink_address *netlink_grow(struct netlink_list *list)
 }
 
 /* Takes one address of a list if it is of the interface asked for. 0, or an errno. */
-static int netlink_take_address(struct netlink_list *list, const struct nlmsghdr *head)
+static int netlink_take_address(struct netlink_list *list, struct nlmsghdr *head)
 {
 	const struct ifaddrmsg *info = NLMSG_DATA(head);
 	const struct rtattr *found[IFA_FLAGS + 1] = {NULL};
