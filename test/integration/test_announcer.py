@@ -330,6 +330,17 @@ def test_an_interface_that_comes_later(host, peer, dns_server, start_announcer):
     assert dns_server.answering
 
 
+def test_a_start_that_fails_leaves_no_address_behind(host, tmp_path):
+    config = tmp_path / "announcer.yaml"
+    config.write_text(json.dumps({
+        "service": {"probe": probe()}, "addresses": [{"prefix": V4, "interface": "lo"}],
+        "bgp": {"router_id": "192.0.2.1", "as": 64512}, "admin": "198.51.100.9:9155"}))
+    done = host.run(godwit.program("godwit-announcer"), "--config", config, check=False)
+    assert done.returncode == 1
+    assert 'cause="cannot listen on 198.51.100.9:9155' in done.stderr
+    assert f"address={V4}" in done.stderr and V4 not in addresses_of(host)
+
+
 def test_without_the_privilege_the_start_says_what_is_missing(host, lab, start_announcer, tmp_path):
     if not shutil.which("setpriv"):
         pytest.skip("setpriv (util-linux) is missing")
