@@ -10,7 +10,7 @@
                                 no carrier changes anywhere, .mend(namespace) puts it back
     Peer(address, asn, ...)     a neighbour as a router is to know it
     Frr, Bird, Gobgp            routers with one face: .session(peer), .route(prefix), .bfd(peer),
-                                .refresh(peer), .notified(peer), .restart(), .kill()
+                                .refresh(peer), .reset(peer), .notified(peer), .restart(), .kill()
     Announcer, Frontend, ...    godwit's programs in a namespace: inside(namespace, cls, ...)
     FibWatch(namespace)         the kernel's routes as they change, with the time of each change
     SteadyClient(namespace)     a client that asks at a steady rate, and what became of each query
@@ -470,17 +470,30 @@ class Frr(Router):
         (self.directory / "bgpd.conf").write_text(self._configuration())
         for path in [self.directory, *self.directory.glob("*")]:
             os.chown(path, frr.pw_uid, frr.pw_gid)
-        common = ["-z", self.directory / "zserv.api", "--vty_socket", self.directory, "-P", "0",
-                  "-A", "127.0.0.1", "--log", "stdout", "-u", "frr", "-g", "frr"]
+        common = self._common()
         self._launch("zebra", FRR_PROGRAMS / "zebra", *common,
                      "-f", self.directory / "empty.conf", "-i", self.directory / "zebra.pid")
         self._wait((self.directory / "zserv.api").exists, "zebra listens")
-        self._launch("bfdd", FRR_PROGRAMS / "bfdd", *common, "--bfdctl",
-                     self.directory / "bfdd.sock", "-f", self.directory / "empty.conf",
-                     "-i", self.directory / "bfdd.pid")
+        self._start_bfd(common)
         self._launch("bgpd", FRR_PROGRAMS / "bgpd", *common,
                      "-f", self.directory / "bgpd.conf", "-i", self.directory / "bgpd.pid")
         self._wait(lambda: self._json("show bgp summary json") is not None, "bgpd answers")
+
+    def _common(self):
+        return ["-z", self.directory / "zserv.api", "--vty_socket", self.directory, "-P", "0",
+                "-A", "127.0.0.1", "--log", "stdout", "-u", "frr", "-g", "frr"]
+
+    def _start_bfd(self, common):
+        self._launch("bfdd", FRR_PROGRAMS / "bfdd", *common, "--bfdctl",
+                     self.directory / "bfdd.sock", "-f", self.directory / "empty.conf",
+                     "-i", self.directory / "bfdd.pid")
+
+    def restart_bfd(self):
+        """Kills bfdd alone and starts it again."""
+        for program in [program for program in self.programs if program.name == "bfdd"]:
+            program.kill()
+            self.programs.remove(program)
+        self._start_bfd(self._common())
 
     def stop(self):
         super().stop()
@@ -520,6 +533,10 @@ class Frr(Router):
 
     def updates_received(self, peer):
         return self.neighbor(peer)["messageStats"]["updatesRecv"]
+
+    def reset(self, peer):
+        """Ends the session, and begins another."""
+        self.vtysh(f"clear bgp {peer}")
 
     def refresh(self, peer):
         """Asks the peer for all its routes again (RFC 2918)."""
@@ -635,6 +652,9 @@ protocol kernel kernel{version} {{
         found = re.findall(rf"{self._protocol(peer)}: Received: (.*)", self.log())
         return found[-1] if found else ""
 
+    def reset(self, peer):
+        self.birdc("restart", self._protocol(peer))
+
     def refresh(self, peer):
         self.birdc("reload", "in", self._protocol(peer))
 
@@ -745,6 +765,9 @@ class Gobgp(Router):
     def notified(self, peer):
         found = re.findall(r'msg="received notification".*', self.log(), re.I)
         return found[-1] if found else ""
+
+    def reset(self, peer):
+        self.gobgp("neighbor", peer, "reset")
 
     def refresh(self, peer):
         self.gobgp("neighbor", peer, "softresetin")

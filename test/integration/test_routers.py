@@ -274,6 +274,19 @@ def test_the_announcer_waits_to_be_connected_to(world, kind):
     wait_both(router)
 
 
+@routers_with_kernel
+def test_protection_holds_for_connections_accepted_too(world, kind):
+    router = world.start_router(kind, Peer(NODE4, NODE_AS, password="one", ttl_security=True),
+                                Peer(NODE6, NODE_AS, password="two", ttl_security=True))
+    protected = {"as": ROUTER_AS, "passive": True, "ttl_security": True}
+    world.start_announcer({"address": ROUTER4, "password": "one", **protected},
+                          {"address": ROUTER6, "password": "two", **protected},
+                          listen=[f"{NODE4}:179", f"[{NODE6}]:179"])
+    wait_both(router)
+    router.wait_session(NODE4)
+    router.wait_session(NODE6)
+
+
 @every_router
 def test_the_router_waits_to_be_connected_to(world, kind):
     router = world.start_router(kind, Peer(NODE4, NODE_AS, passive=True),
@@ -349,6 +362,59 @@ def test_a_restarted_router_is_told_again(world, kind):
                                   for peer in announcer.status()["peers"]))
     router.start()
     wait_both(router)
+
+
+@routers_with_kernel  # GoBGP rests for 30 s after a reset
+def test_sessions_that_are_reset_come_back(world, kind):
+    router = world.start_router(kind)
+    announcer = world.start_announcer()
+    wait_both(router)
+    for _ in range(3):
+        lost = announcer.metric("godwit_announcer_bgp_lost_total")
+        router.reset(NODE4)
+        godwit.wait_until(lambda n=lost: announcer.metric("godwit_announcer_bgp_lost_total") > n)
+        router.wait_session(NODE4)
+        godwit.wait_until(lambda: NODE4 in router.wait_route(SERVICE4).next_hops)
+
+
+def test_a_silent_router_is_given_up_when_the_hold_time_ends(world):
+    router = world.start_router(Bird)
+    announcer = world.start_announcer(hold_time_s=3)
+    wait_both(router)
+    stopped = time.monotonic()
+    router.programs[0].process.send_signal(signal.SIGSTOP)
+    godwit.wait_until(lambda: all(peer["state"] != "Established"
+                                  for peer in announcer.status()["peers"]), 8)
+    assert 1.5 < time.monotonic() - stopped < 6
+    assert "hold timer expired" in announcer.status()["peers"][0]["last_error"]
+    router.programs[0].process.send_signal(signal.SIGCONT)
+    router.wait_session(NODE4)
+    wait_both(router)
+
+
+def test_an_announcer_stopped_for_longer_than_the_hold_time_takes_up_its_work(world):
+    router = world.start_router(Frr)
+    announcer = world.start_announcer(hold_time_s=3)
+    wait_both(router)
+    announcer.process.send_signal(signal.SIGSTOP)
+    router.wait_no_route(SERVICE4)
+    announcer.process.send_signal(signal.SIGCONT)
+    wait_both(router)
+    router.wait_session(NODE4)
+    router.wait_session(NODE6)
+    assert announcer.metric("godwit_announcer_service_downs_total") == 0  # DNS was there throughout
+
+
+def test_a_next_hop_that_goes_and_another_that_comes(world):
+    router = world.start_router(Bird, Peer(NODE4, NODE_AS))
+    announcer = world.start_announcer({"address": ROUTER4, "as": ROUTER_AS})
+    wait_both(router)
+    world.node.run("ip", "-6", "address", "delete", f"{NODE6}/64", "dev", world.link.a)
+    router.wait_no_route(SERVICE6)
+    assert "no next hop" in announcer.status()["peers"][0]["held_back"]
+    world.node.add_address(world.link.a, "2001:db8:77::9/64")
+    assert hops(router.wait_route(SERVICE6)) == {"2001:db8:77::9"}
+    assert announcer.status()["peers"][0]["established"] == 1
 
 
 @every_router
@@ -430,6 +496,17 @@ def test_bfd_tells_the_announcer_of_a_stopped_router(world, kind):
     router.wait_session(node)
     wait_both(router)
     router.wait_bfd(node)
+
+
+def test_bfd_that_ends_alone_costs_one_reset(world):
+    """FRR's bfdd dies and comes back; bgpd goes on."""
+    router, announcer, node = start_with_bfd(world, Frr)
+    router.restart_bfd()
+    godwit.wait_until(lambda: announcer.status()["peers"][0]["bfd"]["downs"] == 1)
+    router.wait_bfd(node)
+    godwit.wait_until(lambda: announcer.status()["peers"][0]["bfd"]["state"] == "up")
+    router.wait_session(node)
+    wait_both(router)
 
 
 @routers_with_kernel
