@@ -18,6 +18,12 @@
 #define SOCKET_TTL_MAX 255
 #define SOCKET_TTL_INTERNAL 64
 
+/* A SYN as the kernel keeps it: headers of IP, with all their options, and TCP. */
+#define SOCKET_SYN_MAX 1024
+#define SOCKET_SYN_MIN 40
+#define SOCKET_SYN_TTL_IPV4 8
+#define SOCKET_SYN_HOPS_IPV6 7
+
 /* TCP keepalives begin after half of the silence that is allowed, and are so many. */
 #define SOCKET_KEEPALIVE_COUNT 3
 
@@ -57,14 +63,18 @@ static bool socket_set_min_ttl(int fd, int family, int ttl)
 	return socket_set(fd, IPPROTO_IP, IP_MINTTL, ttl);
 }
 
+static int socket_count_hops(const struct announcer_peer *peer)
+{
+	int hops = peer->multihop > 1 ? (int)peer->multihop : 1;
+	return hops < SOCKET_TTL_MAX ? hops : SOCKET_TTL_MAX;
+}
+
 /* Who is over the network's hops: RFC 5082 section 3, and eBGP's custom without it. */
 static bool socket_set_hops(int fd, const struct announcer_bgp *bgp,
 			    const struct announcer_peer *peer)
 {
 	int family = peer->address.addr.ss_family;
-	int hops = peer->multihop > 1 ? (int)peer->multihop : 1;
-	if (hops > SOCKET_TTL_MAX)
-		hops = SOCKET_TTL_MAX;
+	int hops = socket_count_hops(peer);
 	if (peer->ttl_security)
 		return socket_set_ttl(fd, family, SOCKET_TTL_MAX) &&
 		       socket_set_min_ttl(fd, family, SOCKET_TTL_MAX - hops + 1);
@@ -190,6 +200,7 @@ int peer_socket_listen(const struct announcer_bgp *bgp, const struct address *ad
 	/* TTL 255: a peer with GTSM must not drop our SYN-ACK, sent before we know who it is. */
 	if (!socket_set_common(fd, family, bgp) || !socket_set_ttl(fd, family, SOCKET_TTL_MAX) ||
 	    !socket_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
+	    !socket_set(fd, IPPROTO_TCP, TCP_SAVE_SYN, 1) || /* see socket_is_near */
 	    (family == AF_INET6 && !socket_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)))
 		return socket_fail(fd, what, error, error_size);
 	for (size_t i = 0; i < bgp->peer_count; i++) {
@@ -211,12 +222,34 @@ int peer_socket_listen(const struct announcer_bgp *bgp, const struct address *ad
 	return fd;
 }
 
+/*
+ * Whether an accepted connection began near enough for GTSM. What the kernel took before it knew
+ * whose the connection is, an OPEN already among it, is as near as the SYN was. Where the SYN is
+ * not known (a SYN cookie), only what comes from now on is checked, by the kernel.
+ */
+static bool socket_is_near(int fd, const struct announcer_peer *peer)
+{
+	uint8_t syn[SOCKET_SYN_MAX];
+	socklen_t size = sizeof(syn);
+	bool v6 = peer->address.addr.ss_family == AF_INET6;
+	if (!peer->ttl_security)
+		return true;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_SAVED_SYN, syn, &size) != 0)
+		return false;
+	return size < SOCKET_SYN_MIN || syn[v6 ? SOCKET_SYN_HOPS_IPV6 : SOCKET_SYN_TTL_IPV4] >
+						SOCKET_TTL_MAX - socket_count_hops(peer);
+}
+
 int peer_socket_adopt(int fd, const struct announcer_bgp *bgp, const struct announcer_peer *peer,
 		      char *error, size_t error_size)
 {
 	if (!socket_set_common(fd, peer->address.addr.ss_family, bgp) ||
 	    !socket_set_hops(fd, bgp, peer))
 		return socket_fail(-1, "a socket's options", error, error_size);
+	if (!socket_is_near(fd, peer)) {
+		snprintf(error, error_size, "it connected from too far away (RFC 5082)");
+		return -1;
+	}
 	return 0;
 }
 
