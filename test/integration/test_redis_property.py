@@ -12,6 +12,7 @@ import redis
 
 import godwit
 from godwit import GrpcClient, wait_until
+from proxy import Proxy
 from redis_server import ZONE, start_redis
 
 ZONES = ["example.com", "sub.example.com", "deep.sub.example.com", "example.net"]
@@ -131,3 +132,45 @@ def test_what_is_served_is_what_is_stored(seed, start_redis, start_backend):
         print(f"{3 * WRITES} writes, {restarts} restarts: {len(expected)} RRsets in "
               f"{len(apexes)} zones, loaded {backend.metric('godwit_backend_store_loads_total'):.0f} "
               "times")
+
+
+def test_what_is_served_is_what_is_stored_after_slow_loads(start_redis, start_backend):
+    """Everything is loaded anew again and again, seconds long, while zones and names come and go."""
+    server = start_redis()
+    server.client.hset("dns:example.com", mapping=ZONE)
+    pipe = server.client.pipeline(transaction=False)
+    pipe.hset("dns:big.example", mapping={"SOA": soa("big.example"), "NS": "ns1.big.example."})
+    for number in range(30000):
+        pipe.hset(f"dns:h{number}.big.example", "A", "192.0.2.1")
+    pipe.execute()
+    stop = threading.Event()
+
+    def write_on(seed):
+        rng, connection = random.Random(seed), server.connect()
+        while not stop.is_set():
+            write_once(connection, rng)
+            time.sleep(rng.random() * 0.02)
+
+    loads = "godwit_backend_store_loads_total"
+    with Proxy(server.address) as proxy:
+        backend = start_backend(f"redis://{proxy.address}", max_loss_percent=100).wait_ready()
+        proxy.piece, proxy.delay_s = 16384, 0.01
+        writers = [threading.Thread(target=write_on, args=(seed,)) for seed in range(3)]
+        for writer in writers:
+            writer.start()
+        try:
+            for _ in range(3):
+                before = backend.metric(loads)
+                proxy.cut()
+                proxy.mend()
+                wait_until(lambda: backend.metric(loads) > before, 30)
+        finally:
+            stop.set()
+            for writer in writers:
+                writer.join()
+        wait_until(lambda: not any(server.client.pttl(f"dns:{name}") > 0 for name in NAMES), 5)
+        expected = {(name, rtype): data for (name, rtype), data in stored(server)[0].items()
+                    if name in NAMES}
+        with GrpcClient(backend.address) as client:
+            wait_until(lambda: served(client) == expected, 10, 0.1)
+        assert backend.metric("godwit_backend_store_changes_total") >= 10
