@@ -154,9 +154,8 @@ def test_a_silent_front_end_is_withdrawn_by_the_probe(start_site):
     site.wait_both()
 
 
-@every_router
-def test_a_killed_announcer_takes_its_routes_with_it_and_no_query_is_lost(start_site, kind):
-    site = start_site(kind, preferred=True)
+def test_a_killed_announcer_takes_its_routes_with_it_and_no_query_is_lost(start_site):
+    site = start_site(preferred=True)
     watched = Watched(site)
     watched.send(site.nodes[0].announcer, signal.SIGKILL)
     assert watched.wait_gone() < CLOSED
@@ -244,9 +243,8 @@ def test_a_front_end_that_restarts_loses_no_query(start_site, preferred):
     assert watched.outage().lost == 0
 
 
-@every_router
-def test_an_announcer_that_restarts_loses_no_query(start_site, kind):
-    site = start_site(kind)
+def test_an_announcer_that_restarts_loses_no_query(start_site):
+    site = start_site()
     watched = Watched(site, interval_ms=4)
     announcer = site.nodes[0].announcer
     watched.send(announcer, signal.SIGTERM)
