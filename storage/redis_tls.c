@@ -127,6 +127,20 @@ static void release_sigpipe(const sigset_t *before)
 	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
+/*
+ * A connection that failed under a write may still hold the server's last word, the alert that says
+ * why: that it wants a certificate, for one, which with TLS 1.3 comes after the handshake.
+ */
+static void describe_reset(SSL *tls, int failed_errno, char *out, size_t size)
+{
+	char octet;
+
+	snprintf(out, size, "%s", strerror(failed_errno));
+	ERR_clear_error();
+	if (SSL_get_error(tls, SSL_read(tls, &octet, 1)) == SSL_ERROR_SSL)
+		describe(tls, out, size);
+}
+
 /* Octets that were moved, 0: not now, -1: failed. */
 static ssize_t finish(struct redis_link *link, int result)
 {
@@ -143,7 +157,7 @@ static ssize_t finish(struct redis_link *link, int result)
 		return -1;
 	}
 	if (code == SSL_ERROR_SYSCALL)
-		snprintf(reason, sizeof(reason), "%s", strerror(failed_errno));
+		describe_reset(link->tls, failed_errno, reason, sizeof(reason));
 	else
 		describe(link->tls, reason, sizeof(reason));
 	redis_link_fail(link, "%s", reason);
