@@ -8,6 +8,7 @@
  *   redis_hash.c      keys and hashes into records
  *   redis_zones.c     which zone a name belongs to
  *   redis_read.c      reading many keys at once: by scanning, by name
+ *   redis_harvest.c   what was read
  *   redis_load.c      everything, as one batch
  *   redis_track.c     hearing of changes
  *   redis_follow.c    handing changes over
@@ -117,7 +118,7 @@ enum redis_fitness {
 /* By its answer to ROLE. */
 enum redis_fitness redis_judge(const struct redis_store *store, const redisReply *reply);
 
-/* --- redis_read.c -------------------------------------------------------------------------------
+/* --- redis_harvest.c, redis_read.c --------------------------------------------------------------
  */
 
 /* Hashes that were read, each name once. Start with zeroes. */
