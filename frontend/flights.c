@@ -24,7 +24,7 @@ bool flights_join(struct flights *flights, struct query *query)
 		*place = query;
 		return false;
 	}
-	if (!flights_ask_the_same(leader, query))
+	if (!flights_ask_the_same(leader, query) || flights->joined == FLIGHTS_JOINED_TOTAL)
 		return false;
 	if (leader->joined_count == FLIGHTS_JOINED_MAX) {
 		*place = query;
@@ -33,6 +33,7 @@ bool flights_join(struct flights *flights, struct query *query)
 	query->joined = leader->joined;
 	leader->joined = query;
 	leader->joined_count++;
+	flights->joined++;
 	leader->denial_too |= query->denial_too;
 	return true;
 }
@@ -43,6 +44,7 @@ struct query *flights_land(struct flights *flights, struct query *query)
 	struct query *joined = query->joined;
 	if (*place == query)
 		*place = NULL;
+	flights->joined -= query->joined_count;
 	query->joined = NULL;
 	query->joined_count = 0;
 	return joined;

@@ -7,7 +7,9 @@
  *
  * A table with a place per hash; a question whose place is taken by another is asked without being
  * found by anybody. So nothing has to be searched or moved, and what is lost is a question asked
- * twice. At most FLIGHTS_JOINED_MAX queries join another; the next one leads anew.
+ * twice. At most FLIGHTS_JOINED_MAX queries join another; the next one leads anew. And no more than
+ * a quarter of the worker's queries wait so: what comes beyond takes its place in the line, and is
+ * told when that is full, rather than leave no queries for others.
  *
  * Of one worker, used by its thread alone. No allocation. Hot path.
  */
@@ -18,9 +20,11 @@
 
 #define FLIGHTS_PLACES 4096 /* a power of two */
 #define FLIGHTS_JOINED_MAX 256
+#define FLIGHTS_JOINED_TOTAL (QUERY_POOL_SIZE / 4)
 
 struct flights {
 	struct query *places[FLIGHTS_PLACES]; /* by hash; what leads there, or NULL */
+	size_t joined;                        /* queries that wait for another */
 };
 
 /*

@@ -89,12 +89,38 @@ static void test_a_full_flight_is_followed_by_another(void)
 	CU_ASSERT_EQUAL(count(flights_land(&flights, &queries[FLIGHTS_JOINED_MAX + 1])), 1);
 }
 
+static void test_not_all_queries_wait_for_others(void)
+{
+	enum { LEADERS = FLIGHTS_JOINED_TOTAL / FLIGHTS_JOINED_MAX };
+	static struct flights flights;
+	static struct query leaders[LEADERS], joined[FLIGHTS_JOINED_TOTAL], other, more;
+	for (size_t i = 0; i < LEADERS; i++) {
+		make(&leaders[i], "www.example.", DNS_TYPE_A, i);
+		CU_ASSERT(!flights_join(&flights, &leaders[i]));
+	}
+	make(&other, "ww.example.", DNS_TYPE_A, LEADERS);
+	CU_ASSERT(!flights_join(&flights, &other));
+	for (size_t i = 0; i < FLIGHTS_JOINED_TOTAL; i++) {
+		make(&joined[i], "www.example.", DNS_TYPE_A, i % LEADERS);
+		CU_ASSERT(flights_join(&flights, &joined[i]));
+	}
+	make(&more, "ww.example.", DNS_TYPE_A, LEADERS);
+	CU_ASSERT(!flights_join(&flights, &more));
+	CU_ASSERT_EQUAL(count(flights_land(&flights, &leaders[0])), FLIGHTS_JOINED_MAX);
+	CU_ASSERT(flights_join(&flights, &more));
+	CU_ASSERT_PTR_EQUAL(flights_land(&flights, &other), &more);
+	for (size_t i = 1; i < LEADERS; i++)
+		CU_ASSERT_EQUAL(count(flights_land(&flights, &leaders[i])), FLIGHTS_JOINED_MAX);
+	CU_ASSERT_EQUAL(flights.joined, 0);
+}
+
 int main(void)
 {
 	static const struct suite_test tests[] = {
 		{"the same question joins", test_the_same_question_joins},
 		{"other questions do not join", test_other_questions_do_not_join},
 		{"a full flight is followed by another", test_a_full_flight_is_followed_by_another},
+		{"not all queries wait for others", test_not_all_queries_wait_for_others},
 	};
 	return SUITE_RUN("flights", tests);
 }
