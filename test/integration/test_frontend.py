@@ -476,12 +476,12 @@ def test_second_frontend_does_not_share_the_port(frontend, tmp_path):
 
 
 def test_sigterm_answers_what_is_in_flight(frontend):
-    slow = dns.message.make_query("delay-0-1000.example.", "A")
+    slow, other = (dns.message.make_query(f"delay-0-1000.{name}.example.", "A") for name in "ab")
     with Stream(frontend) as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(5)
         client.connect(split_address(frontend.address))
         stream.send(slow)
-        client.send(slow.to_wire())
+        client.send(other.to_wire())
         wait_until(lambda: frontend.metric("godwit_frontend_backend_in_flight") == 2)
         frontend.process.send_signal(signal.SIGTERM)
         wait_until(lambda: frontend.get("/readyz")[0] == 503)

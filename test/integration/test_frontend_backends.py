@@ -113,7 +113,8 @@ def test_backend_by_name(start_foreign, start_frontend):
 
 
 def test_name_that_does_not_resolve(start_frontend):
-    frontend = start_frontend(["no-such-host.invalid:53"]).wait_alive()
+    frontend = start_frontend([], routes=[{"zone": ".", "backends": ["no-such-host.invalid:53"],
+                                           "insecure": True}]).wait_alive()
     reply = ask(frontend, NAME, use_edns=0)
     assert rcode(reply) == "SERVFAIL" and extended_errors(reply) == [22]
     wait_until(lambda: "no-such-host.invalid" in frontend.log())
