@@ -27,6 +27,7 @@ after the node is back, and the longest time without an answer. The table has me
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -193,13 +194,20 @@ def run_once(site, scenario):
 
 def measure(contestant, scenario_names, router_kind, runs):
     rows = []
-    with router_lab.Lab() as lab:
+    with contextlib.ExitStack() as stack:
+        lab = stack.enter_context(router_lab.Lab())
         site = Site(lab, router_kind, preferred=True, bfd=contestant.bfd, node_class=contestant)
         site.wait_both(60)
         for name in scenario_names:
             say(f"{contestant.name}: {name}, {runs} runs")
             results = [run_once(site, SCENARIOS[name]()) for _ in range(runs)]
             rows.append(summary(contestant.name, name, results))
+        # Figures that were taken are not lost for a program that ends badly, but it is told.
+        lab_end = stack.pop_all()
+    try:
+        lab_end.close()
+    except AssertionError as failure:
+        say(f"{contestant.name}: {failure}")
     return rows
 
 
