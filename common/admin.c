@@ -11,6 +11,7 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/status_page.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -66,6 +67,7 @@ static void admin_reply(struct evhttp_request *request, int status, const char *
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	evhttp_add_header(headers, "Content-Type", content_type);
 	evhttp_add_header(headers, "Cache-Control", "no-store");
+	evhttp_add_header(headers, "X-Content-Type-Options", "nosniff");
 	evhttp_send_reply(request, status, reason, body);
 }
 
@@ -150,6 +152,28 @@ static void admin_on_ready(struct evhttp_request *request, void *ctx)
 		admin_reply_judgement(request, admin->ready, admin->ctx);
 }
 
+/* "/": the status page, for people. It asks for the rest by itself. */
+static void admin_on_status_page(struct evhttp_request *request, void *ctx)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+	char policy[STATUS_PAGE_POLICY_MAX];
+	(void)ctx;
+
+	if (!admin_is_read(request))
+		return;
+	struct evbuffer *body = evbuffer_new();
+	if (!body || status_page_policy(policy, sizeof(policy)) != 0 ||
+	    evbuffer_add_reference(body, status_page_html, status_page_size, NULL, NULL) != 0) {
+		evhttp_send_error(request, HTTP_INTERNAL, NULL);
+	} else {
+		evhttp_add_header(headers, "Content-Security-Policy", policy);
+		evhttp_add_header(headers, "Referrer-Policy", "no-referrer");
+		admin_reply(request, HTTP_OK, "OK", "text/html; charset=utf-8", body);
+	}
+	if (body)
+		evbuffer_free(body);
+}
+
 /* What the program has at a path: a page of some method, and which methods there are. */
 struct admin_match {
 	struct admin_page page;
@@ -210,7 +234,7 @@ static void admin_on_other(struct evhttp_request *request, void *ctx)
 {
 	if (admin_on_page(request, ctx))
 		return;
-	admin_reply_text(request, HTTP_NOTFOUND, "Not Found", "try /metrics, /livez or /readyz");
+	admin_reply_text(request, HTTP_NOTFOUND, "Not Found", "try /, /metrics, /livez or /readyz");
 }
 
 static void admin_on_stop(evutil_socket_t fd, short what, void *ctx)
@@ -297,7 +321,8 @@ static int admin_setup_http(struct admin *admin, int fd)
 	evhttp_set_max_headers_size(admin->http, ADMIN_HEADERS_MAX);
 	evhttp_set_max_body_size(admin->http, ADMIN_BODY_MAX);
 	evhttp_set_gencb(admin->http, admin_on_other, admin);
-	if (evhttp_set_cb(admin->http, "/metrics", admin_on_metrics, admin) != 0 ||
+	if (evhttp_set_cb(admin->http, "/", admin_on_status_page, admin) != 0 ||
+	    evhttp_set_cb(admin->http, "/metrics", admin_on_metrics, admin) != 0 ||
 	    evhttp_set_cb(admin->http, "/livez", admin_on_live, admin) != 0 ||
 	    evhttp_set_cb(admin->http, "/readyz", admin_on_ready, admin) != 0)
 		return -1;

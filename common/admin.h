@@ -1,6 +1,7 @@
 /*
- * The admin HTTP server of a program: /metrics, /livez and /readyz, and what a program adds, on a
- * thread of its own, so that a scrape or a probe is answered while the rest is busy.
+ * The admin HTTP server of a program: /metrics, /livez and /readyz, a status page for people at /,
+ * and what a program adds, on a thread of its own, so that a scrape or a probe is answered while
+ * the rest is busy.
  *
  * /livez answers 200 as long as the process runs its loops, else 503; /readyz answers 200, or 503
  * with one line that says what is missing. Made for trusted networks: no TLS, small limits.

@@ -138,6 +138,24 @@ static void test_metrics_are_prometheus_text(void)
 	stop(&fixture);
 }
 
+static void test_the_status_page_is_html_that_runs_nothing_foreign(void)
+{
+	struct fixture fixture;
+
+	start(&fixture);
+	const char *reply = ask(&fixture, "GET / HTTP/1.0\r\n\r\n");
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\r\nContent-Type: text/html; charset=utf-8\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\r\nX-Content-Type-Options: nosniff\r\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(
+		reply, "\r\nContent-Security-Policy: default-src 'none'; script-src 'sha256-"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(reply, "\r\n\r\n<!DOCTYPE html>"));
+	ASSERT_ENDS(reply, "</html>\n");
+	ASSERT_STARTS(ask(&fixture, "POST / HTTP/1.0\r\nContent-Length: 0\r\n\r\n"),
+		      "HTTP/1.0 405 ");
+	stop(&fixture);
+}
+
 static void test_other_requests_are_refused(void)
 {
 	struct fixture fixture;
@@ -344,6 +362,8 @@ int main(void)
 	static const struct suite_test tests[] = {
 		{"readiness is asked each time", test_readiness_is_asked_each_time},
 		{"metrics are Prometheus text", test_metrics_are_prometheus_text},
+		{"the status page is HTML that runs nothing foreign",
+		 test_the_status_page_is_html_that_runs_nothing_foreign},
 		{"other requests are refused", test_other_requests_are_refused},
 		{"the program's own page is posted to", test_the_programs_own_page_is_posted_to},
 		{"liveness is asked where the program says so",
