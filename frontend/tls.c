@@ -22,6 +22,7 @@ struct tls {
 	pthread_mutex_t lock;            /* for what follows */
 	SSL_CTX *contexts[TLS_PURPOSES]; /* what new sessions begin with */
 	struct tls_material *materials;  /* what they were made of; of config->count */
+	uint64_t generation;             /* of the materials: 1, and one more with each change */
 	uint64_t reloads;
 	uint64_t failures;
 	/* The thread. */
@@ -87,6 +88,7 @@ static int tls_take_over(struct tls *tls, struct tls_material *materials, char *
 	pthread_mutex_lock(&tls->lock);
 	struct tls_material *old = tls->materials;
 	tls->materials = materials;
+	tls->generation++;
 	for (int i = 0; i < TLS_PURPOSES; i++) {
 		SSL_CTX *before = tls->contexts[i];
 		tls->contexts[i] = contexts[i];
@@ -232,6 +234,17 @@ SSL *tls_open_session(struct tls *tls, enum tls_purpose purpose)
 	SSL *ssl = SSL_new(tls->contexts[purpose]);
 	pthread_mutex_unlock(&tls->lock);
 	return ssl;
+}
+
+void tls_look_at_materials(struct tls *tls, uint64_t *generation, tls_materials_fn *take,
+			   void *ctx)
+{
+	pthread_mutex_lock(&tls->lock);
+	if (*generation != tls->generation) {
+		*generation = tls->generation;
+		take(ctx, tls->materials, tls->config->count);
+	}
+	pthread_mutex_unlock(&tls->lock);
 }
 
 /* --- metrics ---------------------------------------------------------------------------------- */

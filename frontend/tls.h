@@ -18,9 +18,11 @@
 
 #include <openssl/ssl.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct evbuffer;
 struct tls;
+struct tls_material;
 
 #define TLS_TICKET_KEY_S 3600
 
@@ -38,6 +40,16 @@ void tls_destroy(struct tls *tls);
 
 /* A session to be accepted with the certificates now in use. The caller's; NULL: out of memory. */
 SSL *tls_open_session(struct tls *tls, enum tls_purpose purpose);
+
+/* Told of the certificates in use, in the configuration's order; borrowed for the call. */
+typedef void tls_materials_fn(void *ctx, const struct tls_material *materials, size_t count);
+
+/*
+ * Calls `take`, under a lock, when the certificates in use have changed since the call that set
+ * `*generation`, which begins as 0: for those who make something else of them than OpenSSL does.
+ */
+void tls_look_at_materials(struct tls *tls, uint64_t *generation, tls_materials_fn *take,
+			   void *ctx);
 
 /* A collector (metrics.h), ctx a struct tls: expiry per certificate, reloads, failures. */
 void tls_collect(void *ctx, struct evbuffer *out);
