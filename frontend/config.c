@@ -52,6 +52,15 @@ static bool config_same_address(const struct address *a, const struct address *b
 	return a->kind == b->kind && a->port == b->port && strcmp(a->host, b->host) == 0;
 }
 
+/* True when two protocols of a set need the same port of one address for themselves. */
+static bool config_protocols_clash(unsigned int protocols)
+{
+	unsigned int datagrams = protocols & (FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_QUIC);
+	unsigned int streams = protocols & (FRONTEND_PROTOCOL_TCP | FRONTEND_PROTOCOL_TLS |
+					    FRONTEND_PROTOCOL_HTTPS);
+	return (datagrams & (datagrams - 1)) != 0 || (streams & (streams - 1)) != 0;
+}
+
 static int config_check_listen(struct check *check, const struct frontend_config *config, size_t at,
 			       const char *text)
 {
@@ -60,10 +69,18 @@ static int config_check_listen(struct check *check, const struct frontend_config
 	snprintf(key, sizeof(key), "listen[%zu].address", at);
 	if (listen->address.kind != ADDRESS_IP)
 		return FAIL(check, key, "%s: give an IP address and a port", text);
-	for (size_t i = 0; i < at; i++)
-		if (config_same_address(&config->listen[i].address, &listen->address) &&
-		    (config->listen[i].protocols & listen->protocols))
+	unsigned int protocols = listen->protocols;
+	for (size_t i = 0; i < at; i++) {
+		if (!config_same_address(&config->listen[i].address, &listen->address))
+			continue;
+		if (config->listen[i].protocols & listen->protocols)
 			return FAIL(check, key, "%s: listed twice", text);
+		protocols |= config->listen[i].protocols;
+	}
+	if (config_protocols_clash(protocols))
+		return FAIL(check, key,
+			    "%s: tcp, tls and https need ports of their own, and so do udp and quic",
+			    text);
 	return 0;
 }
 
