@@ -101,7 +101,7 @@ static void connection_close_for(struct connection *connection, enum connection_
 
 static size_t connection_output_size(const struct connection *connection)
 {
-	return evbuffer_get_length(bufferevent_get_output(connection->stream));
+	return evbuffer_get_length(bufferevent_get_output(connection->stream)) + connection->held;
 }
 
 static bool connection_is_idle(const struct connection *connection)
@@ -195,8 +195,7 @@ static void connection_set_paused(struct connection *connection, bool paused)
 		bufferevent_enable(connection->stream, EV_READ);
 }
 
-/* Takes nothing more from the client; it still gets what it has asked for. */
-static void connection_end_reading(struct connection *connection)
+void connection_finish(struct connection *connection)
 {
 	connection->end_of_file = true;
 	bufferevent_disable(connection->stream, EV_READ);
@@ -214,7 +213,7 @@ static void connection_proceed(struct connection *connection)
 		connection->reading = false;
 		if (!sound) {
 			connection_count(connection->server, CONNECTION_ERROR);
-			connection_end_reading(connection);
+			connection_finish(connection);
 			evbuffer_drain(bufferevent_get_input(connection->stream), SIZE_MAX);
 		}
 	}
@@ -237,7 +236,10 @@ static void connection_on_output(struct bufferevent *stream, void *ctx)
 	struct connection *connection = ctx;
 	if (!connection->open)
 		return;
-	connection_note_progress(connection);
+	if (connection->replying && connection->held == 0) {
+		connection->replying = false;
+		connection_note_progress(connection);
+	}
 	connection_proceed(connection);
 }
 
@@ -306,17 +308,31 @@ struct connection *connection_take_query(struct query *query)
 	connection->query_count--;
 	/* Room for another query: go on with those that wait in the input. */
 	if (connection->paused && !connection->reading)
-		bufferevent_trigger(connection->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+		connection_resume(connection);
 	return connection;
+}
+
+void connection_resume(struct connection *connection)
+{
+	bufferevent_trigger(connection->stream, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+void connection_give_up(struct connection *connection)
+{
+	log_warning_limited("reply lost", "reason=%s", "out of memory");
+	connection_finish(connection);
+}
+
+void connection_write_aside(struct connection *connection, const void *data, size_t size)
+{
+	if (bufferevent_write(connection->stream, data, size) != 0)
+		connection_give_up(connection);
 }
 
 void connection_write(struct connection *connection, const void *data, size_t size)
 {
-	if (bufferevent_write(connection->stream, data, size) == 0)
-		return;
-	/* Half of what was to be said must not be followed by anything else. */
-	log_warning_limited("reply lost", "reason=%s", "out of memory");
-	connection_end_reading(connection);
+	connection->replying = true;
+	connection_write_aside(connection, data, size);
 }
 
 void connection_format_client(const struct query *query, char *out, size_t size)

@@ -63,8 +63,10 @@ struct connection {
 	LIST_HEAD(, query) queries; /* in flight */
 	unsigned int query_count;
 	int64_t progress_ms;
-	bool open;        /* begin has been called: no handshake any more */
-	bool paused;      /* not read from: too much in flight */
+	size_t held;   /* octets of replies that the protocol cannot send yet (HTTP/2's windows) */
+	bool replying; /* there is part of a reply in the output */
+	bool open;     /* begin has been called: no handshake any more */
+	bool paused;   /* not read from: too much in flight */
 	bool end_of_file; /* nothing more is taken: the client sends no more, or is broken */
 	bool reading;     /* inside `take`, which must not be entered again */
 	union {
@@ -124,8 +126,23 @@ void connection_add_query(struct connection *connection, struct query *query);
  */
 struct connection *connection_take_query(struct query *query);
 
-/* Appends to what is sent. When memory is short the connection is given up, and says so. */
+/*
+ * Appends a reply, or part of one, to what is sent. When memory is short the connection is given
+ * up, and says so.
+ */
 void connection_write(struct connection *connection, const void *data, size_t size);
+
+/* The same for what is no reply (HTTP/2's acknowledgements): a client that reads it may be idle. */
+void connection_write_aside(struct connection *connection, const void *data, size_t size);
+
+/* Takes nothing more from the client, which still gets what it has asked for. */
+void connection_finish(struct connection *connection);
+
+/* Part of a reply is lost for want of memory: nothing else must follow it. Says so. */
+void connection_give_up(struct connection *connection);
+
+/* Has the protocol's `take` called again soon: what stopped it is over. */
+void connection_resume(struct connection *connection);
 
 /* A transport's format_client for queries with a stream path. */
 void connection_format_client(const struct query *query, char *out, size_t size);

@@ -33,6 +33,17 @@
 		[base + CONNECTION_CROWDED] = CONNECTION(protocol, "crowded"),                     \
 		[base + CONNECTION_HANDSHAKE_FAILED] = CONNECTION(protocol, "handshake_failed"),   \
 		[base + CONNECTION_HANDSHAKE_SLOW] = CONNECTION(protocol, "handshake_slow")
+#define HTTP(status)                                                                               \
+	{                                                                                          \
+		"godwit_frontend_http_replies_total", "status=\"" status "\"",                     \
+			"Replies sent over HTTPS.", METRIC_COUNTER                                 \
+	}
+#define QUIC(event)                                                                                \
+	{                                                                                          \
+		"godwit_frontend_quic_datagrams_total", "event=\"" event "\"",                     \
+			"QUIC datagrams that no connection sent or got, by what they were.",       \
+			METRIC_COUNTER                                                             \
+	}
 #define FAILED(cause)                                                                              \
 	{                                                                                          \
 		"godwit_frontend_unanswered_total", "cause=\"" cause "\"",                         \
@@ -68,6 +79,22 @@ const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
 	CONNECTIONS(FRONTEND_CONNECTIONS_QUIC, "quic"),
 	[FRONTEND_TLS_RESUMED] = { "godwit_frontend_tls_resumed_total", NULL,
 		"TLS handshakes that resumed an earlier session.", METRIC_COUNTER },
+	[FRONTEND_HTTP_200] = HTTP("200"),
+	[FRONTEND_HTTP_400] = HTTP("400"),
+	[FRONTEND_HTTP_404] = HTTP("404"),
+	[FRONTEND_HTTP_405] = HTTP("405"),
+	[FRONTEND_HTTP_413] = HTTP("413"),
+	[FRONTEND_HTTP_415] = HTTP("415"),
+	[FRONTEND_HTTP_503] = HTTP("503"),
+	[FRONTEND_HTTP_OTHER] = HTTP("other"),
+	[FRONTEND_HTTP2_FLOODS] = { "godwit_frontend_http2_floods_total", NULL,
+		"HTTP/2 connections closed for a flood of frames or resets.", METRIC_COUNTER },
+	[FRONTEND_QUIC_RETRIES] = QUIC("retry"),
+	[FRONTEND_QUIC_RESETS] = QUIC("reset"),
+	[FRONTEND_QUIC_NEGOTIATIONS] = QUIC("version_negotiation"),
+	[FRONTEND_QUIC_REFUSALS] = QUIC("refusal"),
+	[FRONTEND_QUIC_IGNORED] = QUIC("ignored"),
+	[FRONTEND_QUIC_UNSENT] = QUIC("unsent"),
 	[FRONTEND_RETRIES] = { "godwit_frontend_retries_total", NULL,
 		"Queries asked a second time after a backend failed.", METRIC_COUNTER },
 	[FRONTEND_OVERLOADS] = FAILED("overload"),

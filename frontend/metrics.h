@@ -48,6 +48,23 @@ enum frontend_metric {
 	FRONTEND_CONNECTIONS_HTTPS = FRONTEND_CONNECTIONS_TLS + CONNECTION_EVENTS,
 	FRONTEND_CONNECTIONS_QUIC = FRONTEND_CONNECTIONS_HTTPS + CONNECTION_EVENTS,
 	FRONTEND_TLS_RESUMED = FRONTEND_CONNECTIONS_QUIC + CONNECTION_EVENTS, /* handshakes */
+	/* Replies over HTTPS by status. */
+	FRONTEND_HTTP_200,
+	FRONTEND_HTTP_400,
+	FRONTEND_HTTP_404,
+	FRONTEND_HTTP_405,
+	FRONTEND_HTTP_413,
+	FRONTEND_HTTP_415,
+	FRONTEND_HTTP_503,
+	FRONTEND_HTTP_OTHER,
+	FRONTEND_HTTP2_FLOODS, /* connections closed */
+	/* What QUIC says without a connection, and datagrams that come to nothing. */
+	FRONTEND_QUIC_RETRIES,      /* new clients asked to prove their address */
+	FRONTEND_QUIC_RESETS,       /* packets of connections that are not there */
+	FRONTEND_QUIC_NEGOTIATIONS, /* other versions */
+	FRONTEND_QUIC_REFUSALS,     /* new clients turned away */
+	FRONTEND_QUIC_IGNORED,      /* no QUIC, or cannot begin a connection */
+	FRONTEND_QUIC_UNSENT,       /* not taken by the kernel; QUIC sends them again */
 	FRONTEND_RETRIES,
 	FRONTEND_OVERLOADS,   /* SERVFAIL because a route's line was full */
 	FRONTEND_UNREACHABLE, /* SERVFAIL because no backend could answer */

@@ -4,7 +4,9 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "frontend/connection.h"
+#include "frontend/https.h"
 #include "frontend/listen.h"
+#include "frontend/quic.h"
 #include "frontend/serve.h"
 #include "frontend/tcp.h"
 #include "frontend/udp.h"
@@ -36,6 +38,8 @@ struct worker {
 	struct udp_server *udp;
 	struct connection_server *tcp;
 	struct connection_server *tls;
+	struct connection_server *https;
+	struct quic_server *quic; /* NULL: another worker's, or nobody's */
 	pthread_t thread;
 	bool started;
 	_Atomic bool ended;
@@ -76,7 +80,9 @@ static void worker_take_plan(struct worker *worker)
 static bool worker_is_drained(const struct worker *worker)
 {
 	return serve_in_flight(&worker->serve) == 0 && connection_server_is_empty(worker->tcp) &&
-	       (!worker->tls || connection_server_is_empty(worker->tls));
+	       (!worker->tls || connection_server_is_empty(worker->tls)) &&
+	       (!worker->https || connection_server_is_empty(worker->https)) &&
+	       (!worker->quic || quic_server_is_empty(worker->quic));
 }
 
 static void worker_on_drain(evutil_socket_t fd, short what, void *ctx)
@@ -96,6 +102,10 @@ static void worker_begin_stop(struct worker *worker)
 	connection_server_stop(worker->tcp);
 	if (worker->tls)
 		connection_server_stop(worker->tls);
+	if (worker->https)
+		connection_server_stop(worker->https);
+	if (worker->quic)
+		quic_server_stop(worker->quic);
 	if (worker_is_drained(worker) || event_add(worker->drain, &interval) != 0)
 		event_base_loopbreak(worker->base);
 }
@@ -151,6 +161,13 @@ static int worker_listen_stream(struct connection_server *server, const struct a
 	return fd < 0 ? -1 : connection_server_listen(server, fd);
 }
 
+static int worker_listen_quic(struct worker *worker, const struct address *address, char *error,
+			      size_t error_size)
+{
+	int fd = listen_open_udp(address, error, error_size);
+	return fd < 0 ? -1 : quic_server_listen(worker->quic, fd);
+}
+
 static int worker_open_sockets(struct worker *worker, char *error, size_t error_size)
 {
 	const struct frontend_config *config = worker->options.config;
@@ -169,6 +186,12 @@ static int worker_open_sockets(struct worker *worker, char *error, size_t error_
 			return -1;
 		if ((protocols & FRONTEND_PROTOCOL_TLS) &&
 		    worker_listen_stream(worker->tls, address, error, error_size) != 0)
+			return -1;
+		if ((protocols & FRONTEND_PROTOCOL_HTTPS) &&
+		    worker_listen_stream(worker->https, address, error, error_size) != 0)
+			return -1;
+		if ((protocols & FRONTEND_PROTOCOL_QUIC) && worker->quic &&
+		    worker_listen_quic(worker, address, error, error_size) != 0)
 			return -1;
 	}
 	return 0;
@@ -209,6 +232,34 @@ static struct connection_server *worker_create_tls(struct worker *worker,
 		.clients = worker->options.clients,
 	};
 	return connection_server_create(&options);
+}
+
+static int worker_open_secure_servers(struct worker *worker)
+{
+	worker->tls = worker_create_tls(worker, &tcp_tls_protocol, TLS_PURPOSE_DNS,
+					FRONTEND_CONNECTIONS_TLS);
+	worker->https = worker_create_tls(worker, &https_protocol, TLS_PURPOSE_HTTPS,
+					  FRONTEND_CONNECTIONS_HTTPS);
+	return worker->tls && worker->https ? 0 : -1;
+}
+
+static int worker_open_quic(struct worker *worker, char *error, size_t error_size)
+{
+	const struct frontend_limits *limits = &worker->options.config->limits;
+	const struct quic_options options = {
+		.base = worker->base,
+		.serve = &worker->serve,
+		.tls = worker->options.tls,
+		.open = worker->options.tls_open,
+		.limit = limits->tls_connections,
+		.idle_s = limits->tls_idle_s,
+		.handshake_s = limits->tls_handshake_s,
+		.clients = worker->options.clients,
+	};
+	if (!worker->options.quic)
+		return 0;
+	worker->quic = quic_server_create(&options, error, error_size);
+	return worker->quic ? 0 : -1;
 }
 
 static int worker_open_requests(struct worker *worker)
@@ -255,10 +306,8 @@ static int worker_open_parts(struct worker *worker)
 		return -1;
 	worker->udp = udp_create(worker->base, &worker->serve);
 	worker->tcp = worker_create_tcp(worker);
-	if (options->secure)
-		worker->tls = worker_create_tls(worker, &tcp_tls_protocol, TLS_PURPOSE_DNS,
-						FRONTEND_CONNECTIONS_TLS);
-	if (!worker->udp || !worker->tcp || (options->secure && !worker->tls))
+	if (!worker->udp || !worker->tcp ||
+	    (options->secure && worker_open_secure_servers(worker) != 0))
 		return -1;
 	return worker_open_requests(worker);
 }
@@ -275,7 +324,8 @@ struct worker *worker_create(const struct worker_options *options, char *error, 
 	worker->shard = metrics_shard_create(options->metrics);
 	pthread_mutex_init(&worker->lock, NULL);
 	pthread_cond_init(&worker->plan_taken, NULL);
-	if (worker_open_parts(worker) != 0 || worker_open_sockets(worker, error, error_size) != 0) {
+	if (worker_open_parts(worker) != 0 || worker_open_quic(worker, error, error_size) != 0 ||
+	    worker_open_sockets(worker, error, error_size) != 0) {
 		worker_destroy(worker);
 		return NULL;
 	}
@@ -309,6 +359,8 @@ void worker_destroy(struct worker *worker)
 	upstream_destroy(worker->upstream);
 	connection_server_destroy(worker->tcp);
 	connection_server_destroy(worker->tls);
+	connection_server_destroy(worker->https);
+	quic_server_destroy(worker->quic);
 	udp_destroy(worker->udp);
 	serve_clear(&worker->serve);
 	if (worker->wake)
