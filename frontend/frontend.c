@@ -86,19 +86,20 @@ static int frontend_create_cache(struct frontend *frontend, char *error, size_t 
 	return -1;
 }
 
-static bool frontend_is_secure(const struct frontend_config *config)
+/* True when any of these protocols is listened for. */
+static bool frontend_speaks(const struct frontend_config *config, unsigned int protocols)
 {
-	unsigned int protocols = 0;
 	for (size_t i = 0; i < config->listen_count; i++)
-		protocols |= config->listen[i].protocols;
-	return (protocols & FRONTEND_PROTOCOLS_SECURE) != 0;
+		if (config->listen[i].protocols & protocols)
+			return true;
+	return false;
 }
 
 /* Makes what encrypted listeners share, if there are any. */
 static int frontend_create_tls(struct frontend *frontend, char *error, size_t error_size)
 {
 	const struct frontend_config *config = frontend->config;
-	if (!frontend_is_secure(config))
+	if (!frontend_speaks(config, FRONTEND_PROTOCOLS_SECURE))
 		return 0;
 	snprintf(error, error_size, "out of memory");
 	frontend->clients = clients_create(config->limits.client_connections);
@@ -119,6 +120,8 @@ static int frontend_create_worker(struct frontend *frontend, unsigned int index,
 	const struct worker_options options = {
 		.index = index,
 		.secure = secure,
+		.quic = secure && index == frontend->config->workers &&
+			frontend_speaks(frontend->config, FRONTEND_PROTOCOL_QUIC),
 		.config = frontend->config,
 		.metrics = frontend->metrics,
 		.cache = status->cache,

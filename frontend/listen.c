@@ -130,7 +130,7 @@ int listen_check_free(const struct frontend_config *config, char *error, size_t 
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
 		const struct frontend_listen *listen = &config->listen[i];
-		if ((listen->protocols & FRONTEND_PROTOCOL_UDP) &&
+		if ((listen->protocols & (FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_QUIC)) &&
 		    listen_probe(&listen->address, SOCK_DGRAM, "UDP", error, error_size) != 0)
 			return -1;
 		if ((listen->protocols & FRONTEND_PROTOCOL_TCP) &&

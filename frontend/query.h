@@ -33,6 +33,9 @@
 struct query;
 struct connection;
 struct connection_server;
+struct quic_connection;
+struct quic_server;
+struct quic_stream;
 struct udp_socket;
 
 /*
@@ -71,6 +74,14 @@ struct stream_path {
 	uint8_t form;   /* of the reply: the protocol's own enum */
 };
 
+/* A query's QUIC stream, which may go before its connection does. */
+struct quic_path {
+	struct quic_server *server;
+	struct quic_connection *connection; /* NULL once it has ended */
+	struct quic_stream *stream;         /* NULL once it has been closed */
+	LIST_ENTRY(query) link;             /* in its connection */
+};
+
 struct query {
 	struct dns_query dns;              /* leads into `message` */
 	int verdict;                       /* what dns_query_parse said */
@@ -78,6 +89,7 @@ struct query {
 	union {
 		struct udp_path udp;
 		struct stream_path stream;
+		struct quic_path quic;
 		struct query *next_free;
 	} path;
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */

@@ -35,6 +35,7 @@ struct worker_options {
 	struct coherence *coherence;          /* borrowed; NULL: no cache */
 	struct sources *sources;              /* the same */
 	bool secure;                          /* serves TLS, HTTPS and QUIC; else UDP and TCP */
+	bool quic;                            /* of those, the one that serves QUIC (quic.h) */
 	_Atomic unsigned *tcp_open;           /* TCP connections of all workers; borrowed */
 	_Atomic unsigned *tls_open;           /* encrypted ones */
 	struct tls *tls;                      /* borrowed; NULL unless `secure` */
