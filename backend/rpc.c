@@ -11,6 +11,7 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define LANES_MAX 4
@@ -32,6 +33,8 @@ struct rpc_queue {
 	grpc_completion_queue *queue;
 	pthread_t thread;
 	bool running;
+	/* Slots posted or in hand: what may still post to the queue. Written by the thread. */
+	_Atomic unsigned int busy;
 	unsigned int lane_count;
 	struct rpc_lane lanes[LANES_MAX];
 };
@@ -71,7 +74,14 @@ static void lane_post(struct rpc_lane *lane)
 		}
 		TAILQ_REMOVE(&lane->free, call, link);
 		lane->posted++;
+		atomic_fetch_add(&lane->queue->busy, 1);
 	}
+}
+
+/* A slot is at rest, and its thread has nothing more to post for it: the last step. */
+static void lane_note_rest(struct rpc_lane *lane)
+{
+	atomic_fetch_sub(&lane->queue->busy, 1);
 }
 
 /* Cancels calls whose client has not taken the reply in time. */
@@ -125,6 +135,7 @@ static void call_arrived(struct rpc_tag *tag, bool ok)
 	lane->posted--;
 	if (!ok) { /* the server is shutting down */
 		TAILQ_INSERT_TAIL(&lane->free, call, link);
+		lane_note_rest(lane);
 		return;
 	}
 	lane_post(lane);
@@ -215,6 +226,7 @@ void rpc_call_release(struct rpc_call *call)
 	TAILQ_INSERT_HEAD(&lane->free, call, link);
 	lane_post(lane);
 	grpc_call_unref(gone);
+	lane_note_rest(lane);
 }
 
 /* --- the queue and its thread ----------------------------------------------------------------- */
@@ -307,6 +319,11 @@ static void queue_drain(struct rpc_queue *queue)
 		if (event.type == GRPC_QUEUE_SHUTDOWN)
 			return;
 	}
+}
+
+bool rpc_queue_is_idle(const struct rpc_queue *queue)
+{
+	return atomic_load(&queue->busy) == 0;
 }
 
 void rpc_queue_stop(struct rpc_queue *queue)

@@ -11,9 +11,10 @@
  * A client that asks but does not take its reply would keep a slot for ever; finished calls older
  * than RPC_STALLED_MS are cancelled.
  *
- * Shutting down. Nothing may be posted to a completion queue once it is shut down, and a server is
- * down only when all its calls are gone. So slots are posted only while a call is in hand: then the
- * server cannot be down yet, nor the queue.
+ * Shutting down. Nothing may be posted to a completion queue once it is shut down: gRPC aborts the
+ * process. A server is down as soon as its connections are gone, when calls may still be in hand
+ * and about to end with a batch. So a queue is shut down only when it is idle: all posted slots
+ * have come back and all calls have ended. Once the server is down that is a matter of moments.
  *
  * Threads: create, add lanes and start from one thread; from the start on a queue's lanes and calls
  * belong to its thread.
@@ -100,8 +101,11 @@ void rpc_queue_add_method(struct rpc_queue *queue, const struct rpc_method *meth
 /* Posts every lane's slots and starts the thread. The server must be started. 0, or an errno. */
 int rpc_queue_start(struct rpc_queue *queue);
 
+/* True when no slot is posted and no call in hand. Any thread. */
+bool rpc_queue_is_idle(const struct rpc_queue *queue);
+
 /*
- * Ends the thread. The server must be down (all its calls gone), or never have been started. Stop
+ * Ends the thread. The server must be down and the queue idle, or never have been started. Stop
  * every queue before destroying one: a thread that polls writes into the slots of all.
  */
 void rpc_queue_stop(struct rpc_queue *queue);

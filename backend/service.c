@@ -8,6 +8,7 @@
 #include "backend/query_service.h"
 #include "backend/rpc.h"
 #include "backend/watch.h"
+#include "common/clock.h"
 #include "common/metrics.h"
 
 #include <grpc/grpc.h>
@@ -293,6 +294,28 @@ static bool wait_down(struct service *service, int wait_ms)
 	return event.type == GRPC_OP_COMPLETE;
 }
 
+static bool queues_are_idle(const struct service *service)
+{
+	bool idle = rpc_queue_is_idle(service->control);
+
+	for (unsigned int i = 0; i < service->thread_count; i++)
+		idle = idle && rpc_queue_is_idle(service->queues[i]);
+	return idle;
+}
+
+/* The server is down: what was in hand ends by itself, within moments. */
+static bool wait_idle(const struct service *service, int wait_ms)
+{
+	int64_t deadline_ms = clock_now_ms() + wait_ms;
+
+	while (!queues_are_idle(service)) {
+		if (clock_now_ms() > deadline_ms)
+			return false;
+		gpr_sleep_until(deadline_after(1));
+	}
+	return true;
+}
+
 bool service_stop(struct service *service, int grace_ms)
 {
 	bool watched;
@@ -314,6 +337,7 @@ bool service_stop(struct service *service, int grace_ms)
 		grpc_server_cancel_all_calls(service->server);
 		service->stopped = wait_down(service, CANCEL_GRACE_MS);
 	}
+	service->stopped = service->stopped && wait_idle(service, CANCEL_GRACE_MS);
 	return service->stopped;
 }
 
