@@ -1,6 +1,7 @@
 /* godwit-announcer: options, signals, and the order of starting and stopping. */
 #include "announcer/announcer.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/program.h"
 
 #include <signal.h>
@@ -28,11 +29,13 @@ static const char help[] =
 static void main_reload(struct announcer *announcer, const char *path)
 {
 	char error[1024];
+	notify_reloading();
 	struct announcer_config *config = announcer_config_load(path, error, sizeof(error));
 	if (config)
 		announcer_reload(announcer, config);
 	else
 		log_error("configuration not read anew", "cause=%s", error);
+	notify_ready();
 }
 
 /* Ends the process the way it would end had it never caught `number`. */
@@ -72,9 +75,11 @@ static int main_run(struct announcer_config *config, const char *path)
 		return EXIT_FAILURE;
 	}
 	log_info("started", "version=" GODWIT_VERSION);
+	notify_ready();
 	int signal_number;
 	while ((signal_number = program_wait_signal()) == SIGHUP)
 		main_reload(announcer, path);
+	notify_stopping();
 	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
 	announcer_begin_stop(announcer);
 	main_wait_stopped(announcer);

@@ -18,6 +18,7 @@
 #include "common/admin.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/notify.h"
 #include "common/program.h"
 
 #include <grpc/support/log.h>
@@ -31,6 +32,12 @@
 
 /* How long calls in hand may take once we were asked to end, in milliseconds. */
 #define STOP_GRACE_MS 3000
+
+/*
+ * How long a service manager, and what it starts after us, waits for the records, in milliseconds.
+ * After that we are as ready as can be: a store that is away must not hold up a machine's start.
+ */
+#define LOAD_PATIENCE_MS 10000
 
 static const char help[] =
 	"Usage: godwit-backend [--config FILE] [--check]\n"
@@ -87,6 +94,7 @@ static void on_loaded(void *ctx)
 	struct backend *backend = ctx;
 
 	service_set_serving(backend->service, true);
+	notify_ready();
 }
 
 static bool is_ready(void *ctx, char *reason, size_t reason_size)
@@ -203,10 +211,18 @@ static void reload_config(struct backend_config *config, const char *path)
 
 static void run(struct backend *backend, const char *config_path)
 {
-	int number;
+	int number = program_wait_signal_for(LOAD_PATIENCE_MS);
 
-	while ((number = program_wait_signal()) == SIGHUP)
+	if (number == 0) {
+		notify_ready();
+		number = program_wait_signal();
+	}
+	for (; number == SIGHUP; number = program_wait_signal()) {
+		notify_reloading();
 		reload_config(backend->config, config_path);
+		notify_ready();
+	}
+	notify_stopping();
 	log_info("stopping", "signal=%s", number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 

@@ -11,6 +11,7 @@
 #include "common/address.h"
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/notify.h"
 #include "common/status_page.h"
 
 #include <errno.h>
@@ -47,7 +48,8 @@ struct admin {
 	struct event_base *base;
 	struct evhttp *http;
 	struct event *stop_event;
-	int stop_fd; /* an eventfd: written by admin_stop, read by the loop */
+	struct event *notify_event; /* NULL: no service manager listens */
+	int stop_fd;                /* an eventfd: written by admin_stop, read by the loop */
 	pthread_t thread;
 	bool running;
 	struct metrics *metrics;
@@ -128,20 +130,25 @@ static void admin_reply_judgement(struct evhttp_request *request, admin_ready_fn
 		admin_reply_text(request, HTTP_SERVUNAVAIL, "Service Unavailable", reason);
 }
 
-static void admin_on_live(struct evhttp_request *request, void *ctx)
+/* A program that says nothing of it is alive whenever this thread is. */
+static bool admin_is_alive(void *ctx, char *reason, size_t reason_size)
 {
 	struct admin *admin = ctx;
 
-	if (!admin_is_read(request))
-		return;
 	pthread_mutex_lock(&admin->pages_lock);
 	admin_ready_fn live = admin->live;
 	void *live_ctx = admin->live_ctx;
 	pthread_mutex_unlock(&admin->pages_lock);
 	if (live)
-		admin_reply_judgement(request, live, live_ctx);
-	else
-		admin_reply_text(request, HTTP_OK, "OK", "alive");
+		return live(live_ctx, reason, reason_size);
+	snprintf(reason, reason_size, "alive");
+	return true;
+}
+
+static void admin_on_live(struct evhttp_request *request, void *ctx)
+{
+	if (admin_is_read(request))
+		admin_reply_judgement(request, admin_is_alive, ctx);
 }
 
 static void admin_on_ready(struct evhttp_request *request, void *ctx)
@@ -245,6 +252,20 @@ static void admin_on_stop(evutil_socket_t fd, short what, void *ctx)
 	event_base_loopbreak(admin->base);
 }
 
+/* The service manager's turn: how the program is, in its own words. */
+static void admin_on_notify(evutil_socket_t fd, short what, void *ctx)
+{
+	struct admin *admin = ctx;
+	char reason[ADMIN_REASON_MAX] = "";
+	(void)fd;
+	(void)what;
+
+	bool alive = admin_is_alive(admin, reason, sizeof(reason));
+	if (alive)
+		admin->ready(admin->ctx, reason, sizeof(reason));
+	notify_status(reason, alive);
+}
+
 static void admin_on_resume(evutil_socket_t fd, short what, void *listener)
 {
 	(void)fd;
@@ -310,6 +331,19 @@ static int admin_setup_loop(struct admin *admin)
 	return admin->stop_event ? event_add(admin->stop_event, NULL) : -1;
 }
 
+/* Makes the timer on which the service manager is told, if there is one. */
+static int admin_setup_notify(struct admin *admin)
+{
+	int interval_ms = notify_interval_ms();
+	const struct timeval interval = {.tv_sec = interval_ms / 1000,
+					 .tv_usec = interval_ms % 1000 * 1000L};
+
+	if (interval_ms == 0)
+		return 0;
+	admin->notify_event = event_new(admin->base, -1, EV_PERSIST, admin_on_notify, admin);
+	return admin->notify_event ? event_add(admin->notify_event, &interval) : -1;
+}
+
 /* Makes the server; takes over `fd` when it succeeds. */
 static int admin_setup_http(struct admin *admin, int fd)
 {
@@ -349,7 +383,8 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
 	admin->metrics = metrics;
 	admin->ready = ready;
 	admin->ctx = ctx;
-	if (admin_setup_loop(admin) != 0 || admin_setup_http(admin, fd) != 0)
+	if (admin_setup_loop(admin) != 0 || admin_setup_notify(admin) != 0 ||
+	    admin_setup_http(admin, fd) != 0)
 		goto fail;
 	fd = -1; /* the server's now */
 	if (pthread_create(&admin->thread, NULL, admin_run, admin) != 0)
@@ -403,6 +438,8 @@ void admin_stop(struct admin *admin)
 	}
 	if (admin->http)
 		evhttp_free(admin->http);
+	if (admin->notify_event)
+		event_free(admin->notify_event);
 	if (admin->stop_event)
 		event_free(admin->stop_event);
 	if (admin->stop_fd >= 0)

@@ -1,6 +1,7 @@
 /* godwit-frontend: options, signals, and the order of starting and stopping. */
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "common/program.h"
 #include "common/tls_files.h"
 #include "frontend/config.h"
@@ -107,16 +108,21 @@ static int main_run(struct frontend_config *config, const char *path)
 		log_error("not started", "error=%s", error);
 		return EXIT_FAILURE;
 	}
+	notify_ready();
 	int signal_number;
 	for (;;) {
 		signal_number = program_wait_signal_for(TLS_FILES_INTERVAL_MS);
-		if (signal_number == 0)
+		if (signal_number == 0) {
 			frontend_look_at_files(frontend);
-		else if (signal_number == SIGHUP)
-			main_reload(frontend, path);
-		else
+			continue;
+		}
+		if (signal_number != SIGHUP)
 			break;
+		notify_reloading();
+		main_reload(frontend, path);
+		notify_ready();
 	}
+	notify_stopping();
 	log_info("stopping", "signal=%s", signal_number == SIGINT ? "SIGINT" : "SIGTERM");
 	frontend_begin_drain(frontend);
 	main_wait(frontend, frontend_has_drained);
