@@ -265,6 +265,25 @@ static void connection_on_handshake(struct connection *connection)
 	connection_begin(connection);
 }
 
+/*
+ * The client sends no more. With TLS it has said so and can still be sent to (RFC 8446
+ * section 6.1); or it has not, and TLS has come to an end.
+ */
+static void connection_on_end_of_file(struct connection *connection)
+{
+	SSL *ssl = connection->server->options.tls ? bufferevent_openssl_get_ssl(connection->stream)
+						   : NULL;
+	if (ssl && !(SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN)) {
+		connection_close(connection);
+		return;
+	}
+	if (ssl)
+		bufferevent_enable(connection->stream,
+				   EV_WRITE); /* which libevent has ended, too */
+	connection->end_of_file = true;
+	connection_proceed(connection);
+}
+
 static void connection_on_event(struct bufferevent *stream, short what, void *ctx)
 {
 	(void)stream;
@@ -274,8 +293,7 @@ static void connection_on_event(struct bufferevent *stream, short what, void *ct
 	} else if (!connection->open) {
 		connection_close_for(connection, CONNECTION_HANDSHAKE_FAILED);
 	} else if (what & BEV_EVENT_EOF) {
-		connection->end_of_file = true;
-		connection_proceed(connection);
+		connection_on_end_of_file(connection);
 	} else {
 		connection_close_for(connection, CONNECTION_ERROR);
 	}

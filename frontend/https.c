@@ -20,9 +20,13 @@
 /* Octets given to HTTP/2 before its replies are sent and the bounds looked at. */
 #define HTTPS_PIECE 4096
 
+/* Octets of HTTP/2 frames that are sent together: what a TLS record takes. */
+#define HTTPS_GATHER 16384
+
 struct https_connection {
 	struct connection base;
-	struct http2 *http2; /* NULL: HTTP/1.1, and the rest is for that */
+	struct http2 *http2; /* NULL: HTTP/1.1 */
+	bool broken;         /* HTTP/2 has come to a bad end: replies go nowhere */
 	struct http1 http1;
 	bool busy;    /* the request has not been replied to yet */
 	bool closing; /* no more is taken; in HTTP/1.1, the request is the last one */
@@ -60,14 +64,31 @@ static enum frontend_metric https_metric_of_status(int status)
 	}
 }
 
-/* Sends what HTTP/2 has to say, as far as the client's windows allow. */
+/*
+ * Sends what HTTP/2 has to say, as far as the client's windows allow. Its frames are gathered: each
+ * write is a TLS record and a system call.
+ */
 static void https_flush(struct https_connection *https)
 {
+	uint8_t octets[HTTPS_GATHER];
+	size_t gathered = 0;
 	const uint8_t *data;
 	ssize_t size;
 	bool part_of_reply = false;
-	while ((size = http2_read(https->http2, &data, &part_of_reply)) > 0)
-		connection_write_aside(&https->base, data, (size_t)size);
+	while ((size = http2_read(https->http2, &data, &part_of_reply)) > 0) {
+		if (gathered + (size_t)size > sizeof(octets)) {
+			connection_write_aside(&https->base, octets, gathered);
+			gathered = 0;
+		}
+		if ((size_t)size > sizeof(octets)) {
+			connection_write_aside(&https->base, data, (size_t)size);
+			continue;
+		}
+		memcpy(octets + gathered, data, (size_t)size);
+		gathered += (size_t)size;
+	}
+	if (gathered > 0)
+		connection_write_aside(&https->base, octets, gathered);
 	https->base.held = http2_held(https->http2);
 	if (part_of_reply)
 		https->base.replying = true;
@@ -96,7 +117,7 @@ static void https_reply(struct https_connection *https, int32_t stream,
 			const struct http_reply *reply)
 {
 	struct metrics_shard *shard = connection_serve(&https->base)->shard;
-	if (https->http2 && !http2_reply(https->http2, stream, reply)) {
+	if (https->http2 && (https->broken || !http2_reply(https->http2, stream, reply))) {
 		metrics_add(shard, FRONTEND_DROPS_CLIENT_GONE, 1);
 		return;
 	}
@@ -149,10 +170,10 @@ static void https_send_reply(struct query *query, const uint8_t *message, size_t
 			    message, size);
 	if (connection->reading) /* inside https_take, which goes on by itself */
 		return;
-	if (https->http2)
-		https_flush(https);
-	else
+	if (!https->http2 || https->broken)
 		connection_resume(connection);
+	else
+		https_flush(https);
 }
 
 static const struct transport https_transport = {
@@ -311,6 +332,9 @@ static bool https_goes_on(struct https_connection *https, bool *sound)
 		break;
 	}
 	https->closing = true;
+	https->broken = !*sound;
+	if (https->broken)
+		https->base.held = 0;
 	return false;
 }
 
