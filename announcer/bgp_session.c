@@ -366,6 +366,12 @@ void bgp_session_tick(struct bgp_session *session, int64_t now_ms)
 	bgp_session_watch_output(session, now_ms);
 }
 
+void bgp_session_test(struct bgp_session *session, int64_t now_ms)
+{
+	if (session->state == BGP_ESTABLISHED)
+		bgp_session_send_keepalive(session, now_ms);
+}
+
 int64_t bgp_session_deadline(const struct bgp_session *session)
 {
 	int64_t deadline = session->hold_at;

@@ -93,6 +93,9 @@ void bgp_session_lost(struct bgp_session *session, const char *reason);
  */
 void bgp_session_tick(struct bgp_session *session, int64_t now_ms);
 
+/* Sends a KEEPALIVE before its time, in BGP_ESTABLISHED: whether it is acknowledged says much. */
+void bgp_session_test(struct bgp_session *session, int64_t now_ms);
+
 /*
  * When bgp_session_tick is to be called next; INT64_MAX: not for now. To be asked after each of the
  * other calls, best when the output has been sent as far as it can be.

@@ -40,6 +40,8 @@ const struct metric_def announcer_metric_defs[ANNOUNCER_METRIC_COUNT] = {
 		"Connections closed at once: from nobody configured, or too many."),
 	[METRIC_BGP_COLLISIONS] = PLAIN("bgp_collisions_total",
 		"Connections closed because the peer had another one (RFC 4271 section 6.8)."),
+	[METRIC_BGP_REPLACED] = PLAIN("bgp_replaced_total",
+		"Sessions given up because the peer connected anew and did not answer on them."),
 	[METRIC_BGP_ESTABLISHED] = PLAIN("bgp_established_total",
 		"Sessions established."),
 	[METRIC_BGP_LOST] = PLAIN("bgp_lost_total",

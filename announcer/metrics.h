@@ -20,6 +20,7 @@ enum announcer_metric {
 	METRIC_BGP_ACCEPTED,
 	METRIC_BGP_REFUSED, /* connections from nobody we know, or over the limits */
 	METRIC_BGP_COLLISIONS,
+	METRIC_BGP_REPLACED, /* established sessions given up for a newer connection */
 	METRIC_BGP_ESTABLISHED,
 	METRIC_BGP_LOST, /* sessions that were established */
 	METRIC_BGP_BFD_CLOSED,

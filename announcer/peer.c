@@ -6,23 +6,19 @@
 
 #include "announcer/bfd_packet.h"
 #include "announcer/bgp_error.h"
-#include "announcer/bgp_message.h"
 #include "announcer/metrics.h"
 #include "announcer/peer_internal.h"
-#include "announcer/peer_linger.h"
 #include "common/clock.h"
 #include "common/log.h"
 
-#include <event2/buffer.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static void peer_connect(struct peer *peer);
 
-static void peer_notify(struct peer *peer)
+void peer_notify(struct peer *peer)
 {
 	peer->world->on_change(peer->world->ctx);
 }
@@ -33,8 +29,7 @@ static struct peer_connection *peer_other(const struct peer *peer,
 	return connection == peer->made ? peer->accepted : peer->made;
 }
 
-/* True when a connection has come so far; NULL never has. */
-static bool peer_is_past(const struct peer_connection *connection, enum peer_state state)
+bool peer_is_past(const struct peer_connection *connection, enum peer_state state)
 {
 	return connection && peer_connection_state(connection) >= state;
 }
@@ -45,7 +40,7 @@ static bool peer_is_past(const struct peer_connection *connection, enum peer_sta
  * Plans the next try unless there is no need: a connection is on its way. One that was accepted but
  * has not brought an OPEN may never bring it, and does not keep us from trying.
  */
-static void peer_plan_retry(struct peer *peer)
+void peer_plan_retry(struct peer *peer)
 {
 	if (peer->stopped || peer->config->passive || peer->made ||
 	    peer_is_past(peer->accepted, PEER_OPEN_CONFIRM) || evtimer_pending(peer->retry, NULL))
@@ -56,7 +51,7 @@ static void peer_plan_retry(struct peer *peer)
 		log_error("a BGP peer cannot be tried again: no timer", "peer=%s", peer->name);
 }
 
-static void peer_note_failure(struct peer *peer, const char *cause)
+void peer_note_failure(struct peer *peer, const char *cause)
 {
 	snprintf(peer->last_error, sizeof(peer->last_error), "%s", cause);
 	peer_report_failure(&peer->report, peer->name, cause);
@@ -120,9 +115,8 @@ static void peer_over(struct peer *peer, struct peer_connection *connection)
 	peer_connection_end(connection, peer->world->lingers);
 }
 
-/* Ends a connection from our side. NULL is allowed. */
-static void peer_end(struct peer *peer, struct peer_connection *connection, enum bgp_cease subcode,
-		     const char *message, const char *words)
+void peer_end(struct peer *peer, struct peer_connection *connection, enum bgp_cease subcode,
+	      const char *message, const char *words)
 {
 	if (!connection)
 		return;
@@ -265,8 +259,7 @@ static void peer_on_change(void *ctx, struct peer_connection *connection, enum p
 
 /* --- connections ------------------------------------------------------------------------------ */
 
-/* Owns `fd` from here. NULL when out of memory. */
-static struct peer_connection *peer_take(struct peer *peer, int fd, bool outgoing)
+struct peer_connection *peer_take(struct peer *peer, int fd, bool outgoing)
 {
 	const struct announcer_bgp *bgp = peer->world->config;
 	const struct peer_connection_options options = {
@@ -298,68 +291,6 @@ static void peer_connect(struct peer *peer)
 		return;
 	metrics_add(peer->world->metrics, METRIC_BGP_CONNECT_FAILURES, 1);
 	peer_note_failure(peer, cause);
-}
-
-/* True when the peer may make one more connection to us now. */
-static bool peer_may_come(struct peer *peer)
-{
-	int64_t now_ms = clock_now_ms();
-	if (peer->accept_at_ms < now_ms)
-		peer->accept_at_ms = now_ms;
-	if (peer->accept_at_ms - now_ms > (PEER_ACCEPT_BURST - 1) * PEER_ACCEPT_INTERVAL_MS)
-		return false;
-	peer->accept_at_ms += PEER_ACCEPT_INTERVAL_MS;
-	return true;
-}
-
-/* Tells the peer why in a NOTIFICATION, and closes. */
-static void peer_refuse(struct peer *peer, int fd, enum bgp_cease subcode, const char *cause)
-{
-	uint8_t message[BGP_MESSAGE_MAX];
-	size_t size =
-		bgp_message_write_notification(message, BGP_ERROR_CEASE, (uint8_t)subcode, NULL, 0);
-	struct evbuffer *output = evbuffer_new();
-	metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
-	log_warning_limited("BGP connection refused", "peer=%s cause=%s", peer->name, cause);
-	if (output && evbuffer_add(output, message, size) == 0)
-		peer_linger_start(peer->world->lingers, fd, output);
-	else
-		close(fd);
-	if (output)
-		evbuffer_free(output);
-}
-
-void peer_accept(struct peer *peer, int fd)
-{
-	char cause[BGP_ERROR_MAX] = "out of memory";
-	if (peer->stopped) {
-		peer_refuse(peer, fd, BGP_CEASE_ADMIN_SHUTDOWN, "we are shutting down");
-		return;
-	}
-	if (!peer_may_come(peer)) {
-		metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
-		log_warning_limited("BGP connection refused", "peer=%s cause=%s", peer->name,
-				    "too many connections in a short time");
-		close(fd);
-		return;
-	}
-	if (peer->established || peer_is_past(peer->accepted, PEER_OPEN_CONFIRM)) {
-		metrics_add(peer->world->metrics, METRIC_BGP_COLLISIONS, 1);
-		peer_refuse(peer, fd, BGP_CEASE_COLLISION, "there is a session with this peer");
-		return;
-	}
-	/* A peer that comes anew before its OPEN has forgotten its older connection. */
-	peer_end(peer, peer->accepted, BGP_CEASE_COLLISION, NULL, "the peer connected anew");
-	if (peer_socket_adopt(fd, peer->world->config, peer->config, cause, sizeof(cause)) != 0)
-		close(fd);
-	else
-		peer->accepted = peer_take(peer, fd, false);
-	if (peer->accepted)
-		metrics_add(peer->world->metrics, METRIC_BGP_ACCEPTED, 1);
-	else
-		peer_note_failure(peer, cause);
-	peer_plan_retry(peer);
-	peer_notify(peer);
 }
 
 /* --- BFD -------------------------------------------------------------------------------------- */
@@ -432,7 +363,8 @@ struct peer *peer_create(const struct peer_world *world, const struct announcer_
 	snprintf(peer->name, sizeof(peer->name), config->interface[0] ? "%s%%%s" : "%s", address,
 		 config->interface);
 	peer->retry = evtimer_new(world->base, peer_on_retry, peer);
-	if (!peer->retry || (!config->passive && event_add(peer->retry, &now) != 0)) {
+	if (!peer->retry || peer_newcomer_init(peer) != 0 ||
+	    (!config->passive && event_add(peer->retry, &now) != 0)) {
 		peer_destroy(peer);
 		return NULL;
 	}
@@ -445,6 +377,7 @@ void peer_destroy(struct peer *peer)
 		return;
 	peer_connection_destroy(peer->made);
 	peer_connection_destroy(peer->accepted);
+	peer_newcomer_clear(peer);
 	if (peer->retry)
 		event_free(peer->retry);
 	free(peer);
@@ -455,6 +388,7 @@ void peer_shutdown(struct peer *peer, const char *message)
 	static const char words[] = "shut down here";
 	peer->stopped = true;
 	event_del(peer->retry);
+	peer_newcomer_drop(peer);
 	peer_end(peer, peer->made, BGP_CEASE_ADMIN_SHUTDOWN, message, words);
 	peer_end(peer, peer->accepted, BGP_CEASE_ADMIN_SHUTDOWN, message, words);
 }

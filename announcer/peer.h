@@ -34,6 +34,9 @@
 #define PEER_ACCEPT_BURST 8
 #define PEER_ACCEPT_INTERVAL_MS 1000
 
+/* How long an established session may take to show that it lives when its peer connects anew. */
+#define PEER_NEWCOMER_MS 1000
+
 struct event_base;
 struct ifaddrs;
 struct metrics_shard;
@@ -63,7 +66,7 @@ struct peer *peer_create(const struct peer_world *world, const struct announcer_
 /* Closes its connections at once, without a word. NULL is allowed. */
 void peer_destroy(struct peer *peer);
 
-/* Takes over a connection that came from the peer's address, or closes it. */
+/* Takes over a connection that came from the peer's address, or closes it: see peer_accept.c. */
 void peer_accept(struct peer *peer, int fd);
 
 /* The world's list has changed; or, with no change of it, the host's addresses may have. */

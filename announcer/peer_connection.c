@@ -302,6 +302,13 @@ int peer_connection_set_routes(struct peer_connection *connection, const struct 
 	return 0;
 }
 
+void peer_connection_test(struct peer_connection *connection)
+{
+	bgp_session_test(connection->session, clock_now_ms());
+	connection_flush(connection);
+	connection_arm(connection);
+}
+
 bool peer_connection_is_flushed(const struct peer_connection *connection)
 {
 	return !connection->session ||

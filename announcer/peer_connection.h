@@ -73,6 +73,9 @@ const struct sockaddr_storage *peer_connection_local(const struct peer_connectio
 int peer_connection_set_routes(struct peer_connection *connection, const struct bgp_route *routes,
 			       size_t count);
 
+/* Sends a KEEPALIVE now: a peer that is there acknowledges it, one that has forgotten us resets. */
+void peer_connection_test(struct peer_connection *connection);
+
 /* True when the peer has acknowledged all that was said. */
 bool peer_connection_is_flushed(const struct peer_connection *connection);
 

@@ -2,6 +2,7 @@
  * Speakers with each other and with raw peers, over loopback: sessions, collisions, hostility, MD5,
  * GTSM, the end.
  */
+#include "announcer/peer.h"
 #include "common/clock.h"
 #include "speaker_fixture.h"
 #include "suite.h"
@@ -9,6 +10,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -477,6 +479,94 @@ static void test_an_established_session_is_not_taken_over(void)
 	lab_stop(&lab);
 }
 
+/* Ends a connection as a machine that loses its power does: without a word. */
+static bool forget(struct raw *raw)
+{
+	const int on = 1;
+	bool can = setsockopt(raw->fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) == 0;
+	raw_close(raw);
+	return can;
+}
+
+static void test_a_router_that_lost_its_session_gets_another_at_once(void)
+{
+	struct lab lab;
+	struct raw old;
+	struct raw raw;
+	lab_start(&lab);
+	raw_accept(&old, &lab.loop, lab.listener);
+	lab_establish(&lab, &old, HIGH_ID);
+	if (!forget(&old)) {
+		printf("not tested without CAP_NET_ADMIN ");
+		lab_stop(&lab);
+		return;
+	}
+	lab.node.peer.passive = true; /* it is the router that comes */
+	int64_t since_ms = clock_now_ms();
+	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
+	lab_establish(&lab, &raw, HIGH_ID);
+	CU_ASSERT_TRUE(clock_now_ms() - since_ms < PEER_NEWCOMER_MS);
+	CU_ASSERT_EQUAL(node_status(&lab.node).established, 2);
+	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_LOST), 1);
+	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_REPLACED), 0);
+	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_REFUSED), 0);
+	raw_close(&raw);
+	lab_stop(&lab);
+}
+
+static void test_a_session_that_does_not_answer_gives_way(void)
+{
+	struct sock_filter nothing_passes = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog filter = {.len = 1, .filter = &nothing_passes};
+	struct lab lab;
+	struct raw deaf;
+	struct raw early;
+	struct raw raw;
+	lab_start(&lab);
+	raw_accept(&deaf, &lab.loop, lab.listener);
+	lab_establish(&lab, &deaf, HIGH_ID);
+	CU_ASSERT_EQUAL_FATAL(
+		setsockopt(deaf.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+	lab.node.peer.passive = true;
+	int64_t since_ms = clock_now_ms();
+	raw_connect(&early, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
+	loop_for(&lab.loop, PEER_NEWCOMER_MS / 2);
+	CU_ASSERT_TRUE(node_is_established(&lab.node));
+	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL); /* in its place */
+	CU_ASSERT_TRUE(raw_expect_end(&early));
+	lab_establish(&lab, &raw, HIGH_ID);
+	int64_t took_ms = clock_now_ms() - since_ms;
+	CU_ASSERT_TRUE(took_ms >= PEER_NEWCOMER_MS && took_ms < 3 * PEER_NEWCOMER_MS);
+	CU_ASSERT_PTR_NOT_NULL(strstr(node_status(&lab.node).last_error, "connected anew"));
+	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_REPLACED), 1);
+	raw_close(&deaf);
+	raw_close(&early);
+	raw_close(&raw);
+	lab_stop(&lab);
+}
+
+static void test_a_shutdown_drops_a_newcomer(void)
+{
+	struct sock_filter nothing_passes = BPF_STMT(BPF_RET | BPF_K, 0);
+	const struct sock_fprog filter = {.len = 1, .filter = &nothing_passes};
+	struct lab lab;
+	struct raw deaf;
+	struct raw raw;
+	lab_start(&lab);
+	raw_accept(&deaf, &lab.loop, lab.listener);
+	lab_establish(&lab, &deaf, HIGH_ID);
+	CU_ASSERT_EQUAL_FATAL(
+		setsockopt(deaf.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
+	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
+	loop_for(&lab.loop, 50);
+	speaker_shutdown(lab.node.speaker, "bye");
+	CU_ASSERT_TRUE(raw_expect_end(&raw));
+	CU_ASSERT_EQUAL(node_status(&lab.node).established, 1);
+	raw_close(&deaf);
+	raw_close(&raw);
+	lab_stop(&lab);
+}
+
 static void test_a_peer_that_comes_anew_replaces_its_silent_connection(void)
 {
 	struct lab lab;
@@ -748,6 +838,11 @@ int main(void)
 		 test_a_collision_is_decided_by_the_identifiers},
 		{"an established session is not taken over",
 		 test_an_established_session_is_not_taken_over},
+		{"a router that lost its session gets another at once",
+		 test_a_router_that_lost_its_session_gets_another_at_once},
+		{"a session that does not answer gives way",
+		 test_a_session_that_does_not_answer_gives_way},
+		{"a shutdown drops a newcomer", test_a_shutdown_drops_a_newcomer},
 		{"a peer that comes anew replaces its silent connection",
 		 test_a_peer_that_comes_anew_replaces_its_silent_connection},
 		{"a flood of connections is bounded", test_a_flood_of_connections_is_bounded},
