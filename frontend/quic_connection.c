@@ -17,6 +17,10 @@
 #define QUIC_WINDOW (2 + DNS_MESSAGE_MAX)
 /* Connections that repeat their end at a time: with more, a stateless reset has to do. */
 #define QUIC_CLOSING_MAX 4096
+/* IDs that a client may give us: one for each address it goes on from, some of them at a time. */
+#define QUIC_CLIENT_IDS_MAX 8
+/* QUIC's own idle timeout, of which no word is said, comes so much later than ours. */
+#define QUIC_IDLE_GRACE_MS 500
 /* Packets in a row before other connections have their turn. */
 #define QUIC_PACKETS_MAX 16
 
@@ -113,7 +117,7 @@ static int on_handshake(ngtcp2_conn *conn, void *user_data)
 	if (!quic_enter_client(connection)) {
 		quic_count(server, CONNECTION_CROWDED);
 		quic_connection_fail(connection, DOQ_EXCESSIVE_LOAD);
-		return NGTCP2_ERR_CALLBACK_FAILURE;
+		return 0;
 	}
 	quic_connection_give_token(connection);
 	return 0;
@@ -412,8 +416,10 @@ static void quic_connection_set_up(const struct quic_server *server, const ngtcp
 	params->initial_max_data = QUIC_WINDOW;
 	params->initial_max_stream_data_bidi_remote = QUIC_WINDOW;
 	params->initial_max_streams_bidi = CONNECTION_QUERIES_MAX;
-	params->max_idle_timeout = (ngtcp2_duration)server->options.idle_s * NGTCP2_SECONDS;
+	params->max_idle_timeout = (ngtcp2_duration)server->options.idle_s * NGTCP2_SECONDS +
+				   QUIC_IDLE_GRACE_MS * NGTCP2_MILLISECONDS;
 	params->max_udp_payload_size = QUIC_RECEIVE_MAX;
+	params->active_connection_id_limit = QUIC_CLIENT_IDS_MAX;
 	params->stateless_reset_token_present = 1;
 	params->original_dcid = original ? *original : header->dcid;
 	if (original) {
