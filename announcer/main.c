@@ -2,6 +2,7 @@
 #include "announcer/announcer.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/privileges.h"
 #include "common/program.h"
 
 #include <signal.h>
@@ -93,6 +94,7 @@ int main(int argc, char **argv)
 	struct program_options options;
 	char error[1024] = "";
 	program_block_signals();
+	privileges_raise();
 	program_parse_options(argc, argv, NAME, help, &options);
 	struct announcer_config *config =
 		announcer_config_load(options.config_path, error, sizeof(error));

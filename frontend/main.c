@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/privileges.h"
 #include "common/program.h"
 #include "common/tls_files.h"
 #include "frontend/config.h"
@@ -138,6 +139,7 @@ int main(int argc, char **argv)
 	struct program_options options;
 	char error[512];
 	program_block_signals();
+	privileges_raise();
 	program_parse_options(argc, argv, "godwit-frontend", help, &options);
 	struct frontend_config *config =
 		frontend_config_load(options.config_path, error, sizeof(error));
