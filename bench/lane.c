@@ -1,5 +1,6 @@
 #include "bench/lane.h"
 
+#include "bench/lane_tls.h"
 #include "common/clock.h"
 #include "dns/protocol.h"
 
@@ -12,7 +13,7 @@
 #include <unistd.h>
 
 #define SOCKET_BUFFER (4 << 20)
-#define FRAME_MAX (2 + QUESTIONS_SIZE_MAX)
+#define FRAME_MAX (2 + QUESTIONS_SIZE_MAX + LANE_TLS_OVERHEAD)
 
 /* One batch on its way; what the kernel fills in or reads. All lanes of the one thread share it. */
 static struct {
@@ -26,25 +27,35 @@ static bool connect_socket(struct lane *lane)
 {
 	const int size = SOCKET_BUFFER;
 	const int on = 1;
+	const bool stream = lane->transport != LANE_UDP;
 
-	lane->fd = socket(AF_INET, (lane->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	lane->fd = socket(AF_INET, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 	if (lane->fd < 0)
 		return false;
-	if (lane->tcp)
+	if (stream)
 		setsockopt(lane->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	else if (setsockopt(lane->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
 		setsockopt(lane->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	return connect(lane->fd, (const struct sockaddr *)&lane->server, sizeof(lane->server)) == 0;
+	if (connect(lane->fd, (const struct sockaddr *)&lane->server, sizeof(lane->server)) != 0)
+		return false;
+	if (lane->transport != LANE_TLS)
+		return true;
+	lane->ssl = lane_tls_connect(lane->tls, lane->fd);
+	if (!lane->ssl)
+		errno = EPROTO;
+	return lane->ssl;
 }
 
-bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bool trains,
-	       unsigned int slots)
+bool lane_open(struct lane *lane, const struct lane_options *options)
 {
+	unsigned int slots = options->slots;
+
 	memset(lane, 0, sizeof(*lane));
 	lane->fd = -1;
-	lane->tcp = tcp;
-	lane->trains = trains;
-	lane->server = *server;
+	lane->transport = options->transport;
+	lane->tls = options->tls;
+	lane->trains = options->trains;
+	lane->server = options->server;
 	lane->slot_count = slots;
 	lane->slots = calloc(slots, sizeof(*lane->slots));
 	lane->unused = calloc(slots, sizeof(*lane->unused));
@@ -66,6 +77,7 @@ bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bo
 
 void lane_close(struct lane *lane)
 {
+	SSL_free(lane->ssl);
 	if (lane->fd >= 0)
 		close(lane->fd);
 	free(lane->slots);
@@ -104,6 +116,8 @@ void lane_expire(struct lane *lane, int64_t before_ns, struct lane_counts *count
 /* The server closed the connection: what waited on it is lost. */
 static void reconnect(struct lane *lane, struct lane_counts *counts)
 {
+	SSL_free(lane->ssl);
+	lane->ssl = NULL;
 	close(lane->fd);
 	lane->in_size = 0;
 	lane->out_size = 0;
@@ -177,17 +191,31 @@ static bool flush_stream(struct lane *lane)
 	return lane->out_size == 0;
 }
 
-static void receive_tcp(struct lane *lane, struct lane_counts *counts)
+static ssize_t read_stream(struct lane *lane)
+{
+	uint8_t *out = lane->in + lane->in_size;
+	size_t room = LANE_STREAM_SIZE + 2 - lane->in_size;
+
+	if (lane->transport == LANE_TCP)
+		return recv(lane->fd, out, room, MSG_DONTWAIT);
+	errno = ECONNRESET;
+	return lane->ssl ? lane_tls_read(lane->ssl, out, room) : -1;
+}
+
+static void receive_stream(struct lane *lane, struct lane_counts *counts)
 {
 	if (lane->out_size > 0)
 		flush_stream(lane);
-	ssize_t size = recv(lane->fd, lane->in + lane->in_size,
-			    LANE_STREAM_SIZE + 2 - lane->in_size, MSG_DONTWAIT);
+	ssize_t size;
 
-	if (size > 0) {
+	/* A call brings a TLS record, at most; all that has come is taken at once. */
+	while ((size = read_stream(lane)) > 0) {
 		lane->in_size += (size_t)size;
 		take_frames(lane, counts);
-	} else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
+		if (lane->transport == LANE_TCP)
+			return;
+	}
+	if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
 		reconnect(lane, counts);
 	}
 }
@@ -197,10 +225,10 @@ void lane_receive(struct lane *lane, struct lane_counts *counts)
 	uint64_t before = counts->answered;
 	int64_t start_ns = clock_now_ns();
 
-	if (lane->tcp)
-		receive_tcp(lane, counts);
-	else
+	if (lane->transport == LANE_UDP)
 		receive_udp(lane, counts);
+	else
+		receive_stream(lane, counts);
 	if (counts->answered == before)
 		counts->idle_ns += clock_now_ns() - start_ns;
 }
@@ -268,17 +296,32 @@ static unsigned int send_train(struct lane *lane, struct questions *questions, u
 	return keep_sent(lane, count, left == (ssize_t)total ? count : 0);
 }
 
-static unsigned int send_tcp(struct lane *lane, struct questions *questions, unsigned int count,
-			     int64_t first_ns, int64_t gap_ns)
+/* Appends a query, with its length before it, to what leaves next. */
+static void append_query(struct lane *lane, struct questions *questions, uint16_t id)
+{
+	uint8_t plain[FRAME_MAX];
+	uint8_t *out = lane->out + lane->out_size;
+	uint8_t *frame = lane->ssl ? plain : out;
+	size_t size = questions_write(questions, id, frame + 2);
+
+	dns_put16(frame, (uint16_t)size);
+	size += 2;
+	if (lane->ssl)
+		size = lane_tls_seal(lane->ssl, plain, size, out,
+				     LANE_STREAM_SIZE - lane->out_size);
+	lane->out_size += size;
+}
+
+static unsigned int send_stream(struct lane *lane, struct questions *questions, unsigned int count,
+				int64_t first_ns, int64_t gap_ns)
 {
 	if (lane->out_size > 0 && !flush_stream(lane))
 		return 0;
+	if (lane->transport == LANE_TLS && !lane->ssl)
+		return 0;
 	for (unsigned int i = 0; i < count; i++) {
 		uint16_t slot = take_slot(lane, first_ns + (int64_t)i * gap_ns);
-		uint8_t *frame = lane->out + lane->out_size;
-		size_t size = questions_write(questions, lane->slots[slot].id, frame + 2);
-		dns_put16(frame, (uint16_t)size);
-		lane->out_size += 2 + size;
+		append_query(lane, questions, lane->slots[slot].id);
 	}
 	flush_stream(lane);
 	return count;
@@ -295,8 +338,8 @@ unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned 
 	if (count == 0)
 		return 0;
 	unsigned int sent;
-	if (lane->tcp)
-		sent = send_tcp(lane, questions, count, first_ns, gap_ns);
+	if (lane->transport != LANE_UDP)
+		sent = send_stream(lane, questions, count, first_ns, gap_ns);
 	else if (lane->trains && count > 1)
 		sent = send_train(lane, questions, count, first_ns, gap_ns);
 	else

@@ -1,6 +1,6 @@
 /*
- * A lane of the load generator: one connected socket, UDP or TCP, and the queries that wait for a
- * reply on it. Many lanes make a load; a server sees a client of its own in each.
+ * A lane of the load generator: one connected socket, UDP, TCP or TLS, and the queries that wait
+ * for a reply on it. Many lanes make a load; a server sees a client of its own in each.
  *
  * A query's ID is made of its slot and of how often the slot was used before, so that a reply finds
  * its query by an index, and one that comes too late or twice is told from the one awaited.
@@ -20,6 +20,7 @@
 #include "bench/questions.h"
 
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,12 @@
 #define LANE_BATCH 64
 #define LANE_SLOTS_MAX 16384
 #define LANE_STREAM_SIZE 65536
+
+enum lane_transport {
+	LANE_UDP,
+	LANE_TCP,
+	LANE_TLS,
+};
 
 /* What became of all queries of all lanes. */
 struct lane_counts {
@@ -49,24 +56,34 @@ struct lane_slot {
 
 struct lane {
 	int fd;
-	bool tcp;
-	bool trains; /* may send trains, as long as the kernel takes them */
+	enum lane_transport transport;
+	SSL_CTX *tls; /* borrowed; LANE_TLS */
+	SSL *ssl;     /* LANE_TLS; NULL: connecting failed */
+	bool trains;  /* may send trains, as long as the kernel takes them */
 	struct sockaddr_in server;
 	struct lane_slot *slots;
 	uint16_t *unused; /* a stack of indexes of slots */
 	unsigned int slot_count;
 	unsigned int unused_count;
-	/* TCP: what the socket did not take, and the beginning of a message that is not whole. */
+	/* Streams: what the socket did not take, and the beginning of a message that is not whole.
+	 */
 	uint8_t *out;
 	size_t out_size;
 	uint8_t *in;
 	size_t in_size;
 };
 
-/* Connects to `server` (network byte order). `trains`: all queries are of one size. `slots`, a
- * power of two, is the largest number of queries under way. False with errno set. */
-bool lane_open(struct lane *lane, const struct sockaddr_in *server, bool tcp, bool trains,
-	       unsigned int slots);
+/* What lanes have in common. */
+struct lane_options {
+	struct sockaddr_in server; /* in network byte order */
+	enum lane_transport transport;
+	SSL_CTX *tls;       /* for LANE_TLS; of lane_tls_create_context */
+	bool trains;        /* all queries are of one size */
+	unsigned int slots; /* the largest number of queries under way, a power of two */
+};
+
+/* Connects. False with errno set. */
+bool lane_open(struct lane *lane, const struct lane_options *options);
 void lane_close(struct lane *lane);
 
 static inline unsigned int lane_outstanding(const struct lane *lane)

@@ -23,6 +23,7 @@
  * its CPU time at the two lines.
  */
 #include "bench/lane.h"
+#include "bench/lane_tls.h"
 
 #include "common/clock.h"
 #include "dns/protocol.h"
@@ -44,9 +45,8 @@
 #define OPEN_LOOP_BATCH 16u  /* at once on one lane, when the loop is late */
 
 struct options {
-	struct sockaddr_in server;
+	struct lane_options lane;
 	struct questions_options questions;
-	bool tcp;
 	bool single;
 	unsigned int lanes;
 	unsigned int window; /* queries under way, all lanes together */
@@ -75,7 +75,8 @@ static void usage(void)
 {
 	fputs("usage: load --server ADDRESS:PORT (--pattern NAME [--names N] [--types A,AAAA] | "
 	      "--file FILE)\n"
-	      "            [--tcp] [--sockets N] [--window N | --rate N] [--seconds N] [--warm N]\n"
+	      "            [--tcp | --tls] [--sockets N] [--window N | --rate N] [--seconds N] "
+	      "[--warm N]\n"
 	      "            [--timeout N] [--edns SIZE] [--seed N] [--single]\n",
 	      stderr);
 	exit(2);
@@ -104,9 +105,10 @@ static void parse_server(struct options *options, char *text)
 	if (!colon)
 		fail("--server", "not ADDRESS:PORT");
 	*colon = '\0';
-	options->server.sin_family = AF_INET;
-	options->server.sin_port = htons((uint16_t)parse_number("--server", colon + 1, 1, 65535));
-	if (inet_pton(AF_INET, text, &options->server.sin_addr) != 1)
+	options->lane.server.sin_family = AF_INET;
+	options->lane.server.sin_port =
+		htons((uint16_t)parse_number("--server", colon + 1, 1, 65535));
+	if (inet_pton(AF_INET, text, &options->lane.server.sin_addr) != 1)
 		fail("--server", "not an IPv4 address");
 }
 
@@ -141,7 +143,10 @@ static void parse_option(struct options *options, int option, const char *name)
 		parse_types(&options->questions, optarg);
 		break;
 	case 'T':
-		options->tcp = true;
+		options->lane.transport = LANE_TCP;
+		break;
+	case 'E':
+		options->lane.transport = LANE_TLS;
 		break;
 	case '1':
 		options->single = true;
@@ -182,11 +187,11 @@ static void parse_options(struct options *options, int argc, char **argv)
 {
 	static const struct option known[] = {
 		{"server", 1, NULL, 's'},  {"pattern", 1, NULL, 'p'}, {"file", 1, NULL, 'f'},
-		{"types", 1, NULL, 't'},   {"tcp", 0, NULL, 'T'},     {"names", 1, NULL, 'n'},
-		{"sockets", 1, NULL, 'l'}, {"window", 1, NULL, 'w'},  {"rate", 1, NULL, 'r'},
-		{"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},    {"timeout", 1, NULL, 'o'},
-		{"edns", 1, NULL, 'e'},    {"single", 0, NULL, '1'},  {"seed", 1, NULL, 'x'},
-		{NULL, 0, NULL, 0},
+		{"types", 1, NULL, 't'},   {"tcp", 0, NULL, 'T'},     {"tls", 0, NULL, 'E'},
+		{"names", 1, NULL, 'n'},   {"sockets", 1, NULL, 'l'}, {"window", 1, NULL, 'w'},
+		{"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},
+		{"timeout", 1, NULL, 'o'}, {"edns", 1, NULL, 'e'},    {"single", 0, NULL, '1'},
+		{"seed", 1, NULL, 'x'},    {NULL, 0, NULL, 0},
 	};
 	int option;
 	int index = 0;
@@ -199,7 +204,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 	options->questions.seed = (uint64_t)clock_now_ns();
 	while ((option = getopt_long(argc, argv, "", known, &index)) >= 0)
 		parse_option(options, option, option == '?' ? "" : known[index].name);
-	if (optind != argc || options->server.sin_port == 0 ||
+	if (optind != argc || options->lane.server.sin_port == 0 ||
 	    !options->questions.pattern == !options->questions.file)
 		usage();
 	if (options->window < options->lanes)
@@ -360,12 +365,14 @@ static void say(const char *line)
 
 static void open_lanes(struct load *load)
 {
-	const struct options *options = &load->options;
-	bool trains = !options->single && !options->questions.file;
-	unsigned int slots = choose_slots(options);
+	struct options *options = &load->options;
 
-	for (unsigned int i = 0; i < load->options.lanes; i++) {
-		if (!lane_open(&load->lanes[i], &options->server, options->tcp, trains, slots))
+	options->lane.trains = !options->single && !options->questions.file;
+	options->lane.slots = choose_slots(options);
+	if (options->lane.transport == LANE_TLS)
+		options->lane.tls = lane_tls_create_context(0);
+	for (unsigned int i = 0; i < options->lanes; i++) {
+		if (!lane_open(&load->lanes[i], &options->lane))
 			fail("cannot connect", strerror(errno));
 	}
 }
@@ -393,6 +400,7 @@ int main(int argc, char **argv)
 	report(&load, seconds, &at_end);
 	for (unsigned int i = 0; i < load.options.lanes; i++)
 		lane_close(&load.lanes[i]);
+	SSL_CTX_free(load.options.lane.tls);
 	questions_destroy(load.questions);
 	return 0;
 }

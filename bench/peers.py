@@ -4,7 +4,9 @@ in the lab's directory and on a free port of 127.0.0.1.
     PowerDns(lab, lines, caches=True)     on a database: `lines` say which (databases.py)
     Knot(lab, zone_file)                  one UDP and one TCP worker
     Nsd(lab, zone_file)                   one server process
-    Dnsdist(lab, backend, cache=True)     in front of a Knot, with vectors of 64 messages
+    Dnsdist(lab, backend, cache=True)     in front of a Knot, with vectors of 64 messages; with a
+                                          `pair` of files (certificate, key), also by TLS and HTTPS
+                                          at .tls and .https
         .address  .pids()  .stop()  .wait_answer(name)
 
 What would limit clients (rates, connections) is off; all else is as the servers have it by default.
@@ -101,16 +103,27 @@ class Nsd(Peer):
 
 
 class Dnsdist(Peer):
-    def __init__(self, lab, backend, cache=True, name="dnsdist"):
+    def __init__(self, lab, backend, cache=True, name="dnsdist", pair=None):
         super().__init__(lab, name)
         self.backend = backend
+        self.tls = f"127.0.0.1:{godwit.free_port()}"
+        self.https = f"127.0.0.1:{godwit.free_port()}"
         config = self.write(
             "dnsdist.conf", f'setLocal("{self.address}")', 'setSecurityPollSuffix("")',
             "setUDPMultipleMessagesVectorSize(64)", "setMaxTCPClientThreads(1)",
             "setMaxUDPOutstanding(65535)",
             f'newServer({{address="{backend.address}", checkName="{ZONE}.", checkInterval=60}})',
-            *(['getPool(""):setCache(newPacketCache(200000))'] if cache else []))
+            *(['getPool(""):setCache(newPacketCache(200000))'] if cache else []),
+            *(self._secure(pair) if pair else []))
         self.run(find_program("dnsdist"), "--supervised", "--disable-syslog", "-C", config)
+
+    def _secure(self, pair):
+        certificate, key = pair
+        return [
+            f'addTLSLocal("{self.tls}", "{certificate}", "{key}",'
+            ' {provider="openssl", maxInFlight=1000})',
+            f'addDOHLocal("{self.https}", "{certificate}", "{key}", "/dns-query")',
+            "setTCPRecvTimeout(600)", "setMaxTCPQueuedConnections(0)"]
 
     def pids(self):
         return [self.program.pid, *self.backend.pids()]

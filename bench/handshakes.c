@@ -1,0 +1,382 @@
+/*
+ * What TLS connections cost a server: how many can be opened in a second, and what they hold.
+ *
+ *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --resume
+ *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --hold 10000
+ *
+ * Without --hold, --window connections are always under way. Each is opened, does its handshake,
+ * asks one query, gets the reply and is closed; a client without the reply does not know that the
+ * server has finished. With --resume all of them come with the session that a first connection was
+ * given. It warms up, writes "measuring", counts for --seconds, writes "measured", and ends with a
+ * line of JSON; load.c says why.
+ *
+ * With --hold, that many connections are opened, one query is asked on each, and they stay until
+ * the standard input ends: "holding" tells that all are there.
+ *
+ * Clients come from 250 addresses of 127.0.1.0/24, one after the other, so that neither ports nor a
+ * server's limits per client run out. A handshake costs a client as much as a server; where
+ * "failed" is not 0, the figures are worth nothing.
+ */
+#include "bench/histogram.h"
+#include "bench/lane_tls.h"
+#include "bench/questions.h"
+
+#include "common/clock.h"
+#include "dns/protocol.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define CLIENTS_MAX 1024
+#define SOURCES 250
+#define WAIT_MS 1000 /* without any progress: the server is gone */
+
+struct options {
+	struct sockaddr_in server;
+	struct questions_options questions;
+	int version; /* 0: any */
+	bool resume;
+	unsigned int window;
+	unsigned int hold;
+	double seconds;
+	double warm_seconds;
+};
+
+struct client {
+	int fd;
+	SSL *ssl;
+	bool asked;
+	int64_t begun_ns;
+};
+
+struct counts {
+	uint64_t done;
+	uint64_t resumed;
+	uint64_t failed;
+	struct histogram latency;
+};
+
+struct bench {
+	struct options options;
+	struct questions *questions;
+	SSL_CTX *context;
+	SSL_SESSION *session; /* with --resume */
+	struct client clients[CLIENTS_MAX];
+	struct counts counts;
+	unsigned int next_source;
+};
+
+/* --- options ---------------------------------------------------------------------------------- */
+
+static void usage(void)
+{
+	fputs("usage: handshakes --server ADDRESS:PORT --pattern NAME [--names N] [--tls 1.2|1.3]\n"
+	      "                  [--resume] [--window N] [--seconds N] [--warm N] | --hold N\n",
+	      stderr);
+	exit(2);
+}
+
+static void fail(const char *what, const char *why)
+{
+	fprintf(stderr, "handshakes: %s: %s\n", what, why);
+	exit(1);
+}
+
+static double parse_number(const char *text, double least, double most)
+{
+	char *end = NULL;
+	double number = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(number >= least && number <= most))
+		fail(text, "not a number in its range");
+	return number;
+}
+
+static void parse_server(struct options *options, char *text)
+{
+	char *colon = strrchr(text, ':');
+
+	if (!colon)
+		usage();
+	*colon = '\0';
+	options->server.sin_family = AF_INET;
+	options->server.sin_port = htons((uint16_t)parse_number(colon + 1, 1, 65535));
+	if (inet_pton(AF_INET, text, &options->server.sin_addr) != 1)
+		fail(text, "not an IPv4 address");
+}
+
+static void parse_options(struct options *options, int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"server", 1, NULL, 's'},  {"pattern", 1, NULL, 'p'}, {"names", 1, NULL, 'n'},
+		{"tls", 1, NULL, 't'},     {"resume", 0, NULL, 'r'},  {"window", 1, NULL, 'w'},
+		{"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},    {"hold", 1, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	*options = (struct options){.window = 16, .seconds = 3, .warm_seconds = 0.5};
+	options->questions = (struct questions_options){
+		.names = 10000, .types = {DNS_TYPE_A}, .type_count = 1, .seed = 1};
+	while ((option = getopt_long(argc, argv, "", known, NULL)) >= 0) {
+		if (option == 's')
+			parse_server(options, optarg);
+		else if (option == 'p')
+			options->questions.pattern = optarg;
+		else if (option == 'n')
+			options->questions.names = (uint64_t)parse_number(optarg, 1, 1e15);
+		else if (option == 't')
+			options->version =
+				strcmp(optarg, "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
+		else if (option == 'r')
+			options->resume = true;
+		else if (option == 'w')
+			options->window = (unsigned int)parse_number(optarg, 1, CLIENTS_MAX);
+		else if (option == 'S')
+			options->seconds = parse_number(optarg, 0.01, 3600);
+		else if (option == 'W')
+			options->warm_seconds = parse_number(optarg, 0, 3600);
+		else if (option == 'h')
+			options->hold = (unsigned int)parse_number(optarg, 1, 1e6);
+		else
+			usage();
+	}
+	if (optind != argc || options->server.sin_port == 0 || !options->questions.pattern)
+		usage();
+}
+
+/* --- one client ------------------------------------------------------------------------------- */
+
+static int open_socket(struct bench *bench)
+{
+	const int on = 1;
+	struct sockaddr_in source = {.sin_family = AF_INET};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	source.sin_addr.s_addr = htonl(0x7f000101 + bench->next_source++ % SOURCES);
+	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0 &&
+	    connect(fd, (struct sockaddr *)&bench->options.server, sizeof(source)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* A session that was not ended in order cannot be resumed. */
+static void client_close(struct client *client)
+{
+	if (client->ssl && client->asked)
+		SSL_shutdown(client->ssl);
+	ERR_clear_error();
+	SSL_free(client->ssl);
+	if (client->fd >= 0)
+		close(client->fd);
+	*client = (struct client){.fd = -1};
+}
+
+static bool client_open(struct bench *bench, struct client *client)
+{
+	*client = (struct client){.fd = open_socket(bench), .begun_ns = clock_now_ns()};
+	if (client->fd < 0)
+		return false;
+	client->ssl = SSL_new(bench->context);
+	if (!client->ssl || SSL_set_fd(client->ssl, client->fd) != 1 ||
+	    (bench->session && SSL_set_session(client->ssl, bench->session) != 1)) {
+		client_close(client);
+		return false;
+	}
+	SSL_set_connect_state(client->ssl);
+	return true;
+}
+
+/* Handshake, query and reply, as far as they go. 1: the reply has come; 0: not yet; -1: failed. */
+static int client_step(struct bench *bench, struct client *client)
+{
+	uint8_t data[2 + QUESTIONS_SIZE_MAX];
+	int result;
+
+	if (!client->asked) {
+		result = SSL_do_handshake(client->ssl);
+		if (result != 1)
+			goto wait;
+		size_t size = questions_write(bench->questions, 1, data + 2);
+		dns_put16(data, (uint16_t)size);
+		result = SSL_write(client->ssl, data, (int)size + 2);
+		if (result <= 0)
+			goto wait;
+		client->asked = true;
+	}
+	result = SSL_read(client->ssl, data, sizeof(data));
+	if (result > 2)
+		return 1;
+wait:
+	result = SSL_get_error(client->ssl, result) == SSL_ERROR_WANT_READ ? 0 : -1;
+	ERR_clear_error();
+	return result;
+}
+
+/* A session that later connections resume. */
+static SSL_SESSION *make_session(struct bench *bench)
+{
+	struct client client;
+	SSL_SESSION *session = NULL;
+
+	if (client_open(bench, &client) && client_step(bench, &client) == 1)
+		session = SSL_get1_session(client.ssl);
+	if (session && !SSL_SESSION_is_resumable(session)) {
+		SSL_SESSION_free(session);
+		session = NULL;
+	}
+	client_close(&client);
+	return session;
+}
+
+/* --- handshakes ------------------------------------------------------------------------------- */
+
+static bool client_begin(struct bench *bench, struct client *client)
+{
+	if (!client_open(bench, client))
+		return false;
+	fcntl(client->fd, F_SETFL, O_NONBLOCK);
+	return client_step(bench, client) == 0;
+}
+
+static void client_end(struct bench *bench, struct client *client, int result)
+{
+	struct counts *counts = &bench->counts;
+
+	if (result > 0) {
+		counts->done++;
+		counts->resumed += (uint64_t)SSL_session_reused(client->ssl);
+		histogram_add(&counts->latency, clock_now_ns() - client->begun_ns);
+	} else {
+		counts->failed++;
+	}
+	client_close(client);
+	if (!client_begin(bench, client))
+		fail("cannot connect", strerror(errno));
+}
+
+static double run(struct bench *bench, double seconds)
+{
+	struct pollfd polls[CLIENTS_MAX];
+	int64_t start_ns = clock_now_ns();
+
+	while (clock_now_ns() - start_ns < (int64_t)(seconds * 1e9)) {
+		for (unsigned int i = 0; i < bench->options.window; i++)
+			polls[i] = (struct pollfd){bench->clients[i].fd, POLLIN, 0};
+		if (poll(polls, bench->options.window, WAIT_MS) <= 0)
+			fail("no progress", "the server does not go on");
+		for (unsigned int i = 0; i < bench->options.window; i++) {
+			int result = 0;
+			if (polls[i].revents)
+				result = client_step(bench, &bench->clients[i]);
+			if (result != 0)
+				client_end(bench, &bench->clients[i], result);
+		}
+	}
+	return (double)(clock_now_ns() - start_ns) / 1e9;
+}
+
+static void say(const char *line)
+{
+	puts(line);
+	fflush(stdout);
+}
+
+static void measure(struct bench *bench)
+{
+	for (unsigned int i = 0; i < bench->options.window; i++) {
+		if (!client_begin(bench, &bench->clients[i]))
+			fail("cannot connect", strerror(errno));
+	}
+	run(bench, bench->options.warm_seconds);
+	memset(&bench->counts, 0, sizeof(bench->counts));
+	say("measuring");
+	double seconds = run(bench, bench->options.seconds);
+	const struct counts *counts = &bench->counts;
+	say("measured");
+	printf("{\"seconds\": %.3f, \"answered\": %" PRIu64
+	       ", \"rate\": %.1f, \"resumed\": %" PRIu64 ", \"failed\": %" PRIu64
+	       ", \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+	       seconds, counts->done, (double)counts->done / seconds, counts->resumed,
+	       counts->failed, (double)histogram_percentile(&counts->latency, 0.5) / 1000,
+	       (double)histogram_percentile(&counts->latency, 0.99) / 1000);
+	for (unsigned int i = 0; i < bench->options.window; i++)
+		client_close(&bench->clients[i]);
+}
+
+/* --- idle connections ------------------------------------------------------------------------- */
+
+static void raise_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void hold(struct bench *bench)
+{
+	unsigned int count = bench->options.hold;
+	struct client *clients = calloc(count, sizeof(*clients));
+	char octet;
+
+	if (!clients)
+		fail("cannot hold connections", strerror(errno));
+	raise_descriptors();
+	SSL_CTX_set_mode(bench->context, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_read_ahead(bench->context, 0);
+	for (unsigned int i = 0; i < count; i++) {
+		if (!client_open(bench, &clients[i]) || client_step(bench, &clients[i]) != 1)
+			fail("cannot connect", strerror(errno));
+	}
+	say("holding");
+	while (read(STDIN_FILENO, &octet, 1) > 0)
+		continue;
+	for (unsigned int i = 0; i < count; i++)
+		client_close(&clients[i]);
+	free(clients);
+}
+
+int main(int argc, char **argv)
+{
+	static struct bench bench; /* too large for the stack */
+	char error[256];
+
+	parse_options(&bench.options, argc, argv);
+	bench.questions = questions_create(&bench.options.questions, error, sizeof(error));
+	if (!bench.questions)
+		fail("cannot make queries", error);
+	bench.context = lane_tls_create_context(bench.options.version);
+	if (!bench.context)
+		fail("cannot make a context", "out of memory");
+	if (bench.options.resume && !(bench.session = make_session(&bench)))
+		fail("--resume", "the server gives no session");
+	if (bench.options.hold)
+		hold(&bench);
+	else
+		measure(&bench);
+	SSL_SESSION_free(bench.session);
+	SSL_CTX_free(bench.context);
+	questions_destroy(bench.questions);
+	return 0;
+}
