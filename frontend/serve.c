@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "dns/reply.h"
+#include "frontend/discovery.h"
 #include "frontend/cache_reply.h"
 #include "frontend/reply.h"
 
@@ -120,6 +121,9 @@ static size_t serve_answer(struct serve *serve, const struct transport *transpor
 		if (size == 0)
 			return 0;
 		rcode = out[3] & 0xf; /* extended ones are not kept */
+	} else if (rcode == DNS_RCODE_NOERROR && discovery_owns(serve->discovery, dns)) {
+		size = discovery_answer(serve->discovery, dns, serve->config->limits.udp_payload,
+					out, SERVE_REPLY_MAX, &rcode);
 	} else if (rcode == DNS_RCODE_NOERROR) {
 		rcode = DNS_RCODE_REFUSED;
 		size = serve_write_error(serve, dns, rcode, DNS_EDE_NOT_AUTHORITATIVE, NULL, out);
@@ -158,7 +162,8 @@ static void serve_find(const struct serve *serve, struct serve_message *message)
 	message->denial_too = false;
 	message->has_stale = false;
 	message->key.hash = 0;
-	if (message->verdict == DNS_RCODE_NOERROR)
+	if (message->verdict == DNS_RCODE_NOERROR &&
+	    !discovery_owns(serve->discovery, &message->dns))
 		message->route = plan_find_route(serve->plan, message->dns.qname);
 	if (message->route && serve->cache)
 		cache_key_init(&message->key, cache_seed(serve->cache), &message->dns,

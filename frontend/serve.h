@@ -15,6 +15,8 @@
  * A question that is in flight already is not asked again (flights.h): the query waits for the
  * answer, which is made into a reply for each client as one of the cache is.
  *
+ * Questions about resolver.arpa are answered in place (discovery.h), if that is wanted.
+ *
  * Queries of another class than IN are REFUSED, CHAOS's version.bind, hostname.bind and id.server
  * (RFC 4892) among them: what runs here is for the admin pages to tell, not for strangers.
  *
@@ -43,8 +45,9 @@ struct serve {
 	const struct frontend_config *config;
 	struct metrics_shard *shard;
 	struct upstream *upstream;
-	struct cache *cache;     /* NULL: none */
-	const struct plan *plan; /* its routes and their ids */
+	struct cache *cache;         /* NULL: none */
+	struct discovery *discovery; /* NULL: none; set by the owner after serve_init */
+	const struct plan *plan;     /* its routes and their ids */
 	unsigned int plan_number;
 	struct query_pool pool;
 	struct flights flights; /* of questions that have a key in the cache */

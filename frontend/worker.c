@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "frontend/connection.h"
+#include "frontend/discovery.h"
 #include "frontend/https.h"
 #include "frontend/listen.h"
 #include "frontend/quic.h"
@@ -304,6 +305,11 @@ static int worker_open_parts(struct worker *worker)
 	if (!worker->upstream || serve_init(&worker->serve, options->config, worker->shard,
 					    worker->upstream, options->cache) != 0)
 		return -1;
+	if (options->tls && options->config->discovery) {
+		worker->serve.discovery = discovery_create(options->config, options->tls);
+		if (!worker->serve.discovery)
+			return -1;
+	}
 	worker->udp = udp_create(worker->base, &worker->serve);
 	worker->tcp = worker_create_tcp(worker);
 	if (!worker->udp || !worker->tcp ||
@@ -362,6 +368,7 @@ void worker_destroy(struct worker *worker)
 	connection_server_destroy(worker->https);
 	quic_server_destroy(worker->quic);
 	udp_destroy(worker->udp);
+	discovery_destroy(worker->serve.discovery);
 	serve_clear(&worker->serve);
 	if (worker->wake)
 		event_free(worker->wake);

@@ -38,7 +38,7 @@ struct worker_options {
 	bool quic;                            /* of those, the one that serves QUIC (quic.h) */
 	_Atomic unsigned *tcp_open;           /* TCP connections of all workers; borrowed */
 	_Atomic unsigned *tls_open;           /* encrypted ones */
-	struct tls *tls;                      /* borrowed; NULL unless `secure` */
+	struct tls *tls;                      /* borrowed; NULL: nothing encrypted */
 	struct clients *clients;              /* the same */
 };
 
