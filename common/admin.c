@@ -9,6 +9,7 @@
 #include "common/admin.h"
 
 #include "common/address.h"
+#include "common/admin_connections.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/notify.h"
@@ -47,6 +48,7 @@ struct admin_page {
 struct admin {
 	struct event_base *base;
 	struct evhttp *http;
+	struct admin_connections connections;
 	struct event *stop_event;
 	struct event *notify_event; /* NULL: no service manager listens */
 	int stop_fd;                /* an eventfd: written by admin_stop, read by the loop */
@@ -348,13 +350,14 @@ static int admin_setup_notify(struct admin *admin)
 static int admin_setup_http(struct admin *admin, int fd)
 {
 	admin->http = evhttp_new(admin->base);
-	if (!admin->http)
+	if (!admin->http || admin_connections_init(&admin->connections, admin->base) != 0)
 		return -1;
 	evhttp_set_allowed_methods(admin->http, EVHTTP_REQ_GET | EVHTTP_REQ_POST);
 	evhttp_set_timeout(admin->http, ADMIN_IDLE_S);
 	evhttp_set_max_headers_size(admin->http, ADMIN_HEADERS_MAX);
 	evhttp_set_max_body_size(admin->http, ADMIN_BODY_MAX);
 	evhttp_set_gencb(admin->http, admin_on_other, admin);
+	evhttp_set_bevcb(admin->http, admin_connections_add, &admin->connections);
 	if (evhttp_set_cb(admin->http, "/", admin_on_status_page, admin) != 0 ||
 	    evhttp_set_cb(admin->http, "/metrics", admin_on_metrics, admin) != 0 ||
 	    evhttp_set_cb(admin->http, "/livez", admin_on_live, admin) != 0 ||
@@ -438,6 +441,7 @@ void admin_stop(struct admin *admin)
 	}
 	if (admin->http)
 		evhttp_free(admin->http);
+	admin_connections_clear(&admin->connections);
 	if (admin->notify_event)
 		event_free(admin->notify_event);
 	if (admin->stop_event)

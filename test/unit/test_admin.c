@@ -1,5 +1,6 @@
 /* The admin server, asked over a real socket. */
 #include "common/admin.h"
+#include "common/admin_connections.h"
 #include "common/metrics.h"
 #include "suite.h"
 
@@ -352,6 +353,41 @@ static void test_out_of_descriptors_does_not_spin(void)
 	stop(&fixture);
 }
 
+static void test_open_connections_are_bounded(void)
+{
+	enum { MANY = 3 * ADMIN_CONNECTIONS_MAX };
+	struct fixture fixture;
+	struct rlimit limit, low;
+	int clients[MANY];
+	char reply[64];
+
+	start(&fixture);
+	/* Room for the clients' own ends, and for what the server may have open; not for all. */
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	low = limit;
+	low.rlim_cur = 32 + MANY + 2 * ADMIN_CONNECTIONS_MAX;
+	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &low), 0);
+	for (size_t i = 0; i < MANY; i++) {
+		clients[i] = open_connection(&fixture);
+		CU_ASSERT_EQUAL(write(clients[i], "GET /liv", 8), 8);
+		if (i % 16 == 15)
+			ASSERT_STARTS(ask(&fixture, "GET /livez HTTP/1.0\r\n\r\n"),
+				      "HTTP/1.0 200 OK\r\n");
+	}
+	/* The oldest have lost their connections, the youngest are served. */
+	CU_ASSERT(read(clients[0], reply, sizeof(reply)) <= 0);
+	CU_ASSERT(read(clients[MANY - ADMIN_CONNECTIONS_MAX - 1], reply, sizeof(reply)) <= 0);
+	for (size_t i = MANY - ADMIN_CONNECTIONS_MAX / 2; i < MANY; i++) {
+		CU_ASSERT_EQUAL(write(clients[i], "ez HTTP/1.0\r\n\r\n", 15), 15);
+		CU_ASSERT(read(clients[i], reply, sizeof(reply)) > 15);
+		ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	}
+	for (size_t i = 0; i < MANY; i++)
+		close(clients[i]);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	stop(&fixture);
+}
+
 static void test_nothing_to_stop_is_fine(void)
 {
 	admin_stop(NULL);
@@ -374,6 +410,7 @@ int main(void)
 		{"only IP addresses are taken", test_only_ip_addresses_are_taken},
 		{"stops with clients connected", test_stops_with_clients_connected},
 		{"out of descriptors does not spin", test_out_of_descriptors_does_not_spin},
+		{"open connections are bounded", test_open_connections_are_bounded},
 		{"nothing to stop is fine", test_nothing_to_stop_is_fine},
 	};
 	return SUITE_RUN("admin", tests);
