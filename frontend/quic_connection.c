@@ -43,10 +43,12 @@ static void quic_connection_set_state(struct quic_connection *connection, enum q
 	connection->progress_ms = clock_now_ms();
 }
 
-void quic_connection_fail(struct quic_connection *connection, enum doq_error error)
+void quic_connection_fail(struct quic_connection *connection, enum connection_event cause,
+			  enum doq_error error)
 {
 	if (connection->failed)
 		return;
+	quic_count(connection->server, cause);
 	connection->failed = true;
 	connection->error = error;
 	quic_mark(connection);
@@ -115,8 +117,7 @@ static int on_handshake(ngtcp2_conn *conn, void *user_data)
 	if (quic_session_is_resumed(&connection->session))
 		metrics_add(server->shard, FRONTEND_TLS_RESUMED, 1);
 	if (!quic_enter_client(connection)) {
-		quic_count(server, CONNECTION_CROWDED);
-		quic_connection_fail(connection, DOQ_EXCESSIVE_LOAD);
+		quic_connection_fail(connection, CONNECTION_CROWDED, DOQ_EXCESSIVE_LOAD);
 		return 0;
 	}
 	quic_connection_give_token(connection);
@@ -347,8 +348,6 @@ void quic_connection_flush(struct quic_connection *connection)
 	if (connection->state == QUIC_CLOSING)
 		return;
 	if (connection->failed) {
-		if (connection->error != DOQ_EXCESSIVE_LOAD)
-			quic_count(connection->server, CONNECTION_ERROR);
 		quic_connection_end(connection, connection->error);
 		return;
 	}

@@ -140,8 +140,9 @@ void quic_connection_free(struct quic_connection *connection);
 /* Makes it the one of its state that had progress last. */
 void quic_connection_note_progress(struct quic_connection *connection);
 
-/* Is to end with an error, once the callback in hand has returned. */
-void quic_connection_fail(struct quic_connection *connection, enum doq_error error);
+/* Is to end with an error, once the callback in hand has returned. The cause is counted. */
+void quic_connection_fail(struct quic_connection *connection, enum connection_event cause,
+			  enum doq_error error);
 
 /* True when it waits for nothing: no query in flight, no reply on its way. */
 bool quic_connection_is_idle(const struct quic_connection *connection);

@@ -81,7 +81,7 @@ static void quic_stream_refuse(struct quic_stream *stream, enum doq_error error)
 	quic_stream_drop_input(stream);
 	quic_stream_put(stream, PLACE_NONE);
 	if (ngtcp2_conn_shutdown_stream(stream->connection->conn, stream->id, error) != 0)
-		quic_connection_fail(stream->connection, DOQ_INTERNAL_ERROR);
+		quic_connection_fail(stream->connection, CONNECTION_ERROR, DOQ_INTERNAL_ERROR);
 	quic_mark(stream->connection);
 }
 
@@ -221,7 +221,7 @@ static void quic_stream_serve(struct quic_stream *stream)
 	struct serve_reply reply = {.octets = octets};
 	quic_stream_put(stream, PLACE_NONE);
 	if (!quic_message_is_allowed(message, size)) {
-		quic_connection_fail(stream->connection, DOQ_PROTOCOL_ERROR);
+		quic_connection_fail(stream->connection, CONNECTION_ERROR, DOQ_PROTOCOL_ERROR);
 		return;
 	}
 	quic_connection_note_progress(stream->connection);
@@ -307,7 +307,7 @@ int quic_stream_on_data(ngtcp2_conn *conn, uint32_t flags, int64_t id, uint64_t 
 	case QUIC_MESSAGE_PART:
 		break;
 	case QUIC_MESSAGE_BROKEN:
-		quic_connection_fail(connection, DOQ_PROTOCOL_ERROR);
+		quic_connection_fail(connection, CONNECTION_ERROR, DOQ_PROTOCOL_ERROR);
 		break;
 	case QUIC_MESSAGE_WHOLE:
 		stream->taken = true;
