@@ -119,7 +119,8 @@ static void test_loopback_is_told_from_the_rest(void)
 	CU_ASSERT_FALSE(is_loopback("128.0.0.1:53"));
 	CU_ASSERT_FALSE(is_loopback("[::]:53"));
 	CU_ASSERT_FALSE(is_loopback("[::ffff:192.0.2.1]:53"));
-	CU_ASSERT_FALSE(is_loopback("localhost:53"));
+	CU_ASSERT_TRUE(is_loopback("localhost:53")); /* RFC 6761 section 6.3 */
+	CU_ASSERT_FALSE(is_loopback("localhost.example:53"));
 }
 
 int main(void)
