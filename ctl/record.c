@@ -8,6 +8,7 @@
 #include "ctl/check.h"
 #include "ctl/command.h"
 #include "ctl/rrlist.h"
+#include "ctl/serial.h"
 #include "ctl/store.h"
 #include "ctl/text.h"
 #include "dns/name.h"
@@ -275,42 +276,18 @@ static int edit_write(struct edit *edit)
 	return 0;
 }
 
-static void ignore_unreadable(void *ctx, const struct storage_name *name,
-			      const struct storage_record *record, const char *reason)
-{
-	(void)ctx, (void)name, (void)record, (void)reason;
-}
-
-/* Adds one to the zone's serial, around its end (RFC 1982 section 3.1). */
 static int edit_raise_serial(struct edit *edit)
 {
-	struct rrlist list;
-	int result = 0;
-	rrlist_init(&list);
-	if (store_read_name(edit->storage, edit->apex, edit->apex_name, &list, ignore_unreadable,
-			    NULL)) {
-		result = -1;
-		goto end;
+	enum serial_result result = serial_raise(edit->storage, &edit->writer, edit->apex);
+	if (result == SERIAL_FAILED) {
+		text_fail("%s", edit->writer.error);
+		return -1;
 	}
-	size_t i = 0;
-	while (i < list.count && list.records[i].type != DNS_TYPE_SOA)
-		i++;
-	if (i == list.count) {
+	if (result == SERIAL_NO_SOA)
 		text_warn("godwitctl: warning: the zone %s has no SOA record and is not served: "
 			  "add one with record set",
 			  edit->apex);
-		goto end;
-	}
-	struct rr soa = list.records[i];
-	memcpy(edit->rdata, soa.rdata, soa.rdata_size);
-	soa.rdata = edit->rdata;
-	/* Behind the two names stand serial, refresh, retry, expire and minimum. */
-	uint8_t *serial = edit->rdata + soa.rdata_size - 20;
-	dns_put32(serial, dns_get32(serial) + 1);
-	result = edit_put(edit, &soa, 1);
-end:
-	rrlist_clear(&list);
-	return result;
+	return 0;
 }
 
 /* All that happens inside the transaction. */

@@ -140,6 +140,12 @@ int store_gather_zone(struct storage *storage, const char *apex, struct rrlist *
 	return store_read(storage, apex, NULL, list, listener, error);
 }
 
+int store_gather_name(struct storage *storage, const char *apex, const uint8_t *owner,
+		      struct rrlist *list, const struct store_listener *listener, char *error)
+{
+	return store_read(storage, apex, owner, list, listener, error);
+}
+
 int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
 		    store_skip_fn skip, void *ctx)
 {
@@ -156,7 +162,7 @@ int store_read_name(struct storage *storage, const char *apex, const uint8_t *ow
 {
 	const struct store_listener listener = {.ctx = ctx, .skipped = skip};
 	char error[STORE_ERROR_MAX];
-	if (store_read(storage, apex, owner, list, &listener, error) == 0)
+	if (store_gather_name(storage, apex, owner, list, &listener, error) == 0)
 		return 0;
 	text_fail("%s", error);
 	return -1;

@@ -43,11 +43,13 @@ struct store_listener {
 int store_gather_zone(struct storage *storage, const char *apex, struct rrlist *list,
 		      const struct store_listener *listener, char *error);
 
-/* The same, but prints its line. */
+/* The same for the records of one owner name of the zone; none at all is no failure. */
+int store_gather_name(struct storage *storage, const char *apex, const uint8_t *owner,
+		      struct rrlist *list, const struct store_listener *listener, char *error);
+
+/* Both, but they print their line. */
 int store_read_zone(struct storage *storage, const char *apex, struct rrlist *list,
 		    store_skip_fn skip, void *ctx);
-
-/* Adds the records of one owner name of the zone. */
 int store_read_name(struct storage *storage, const char *apex, const uint8_t *owner,
 		    struct rrlist *list, store_skip_fn skip, void *ctx);
 
