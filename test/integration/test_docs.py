@@ -6,6 +6,7 @@ import re
 import pytest
 
 import godwit
+from certificates import Authority
 
 DOCS = godwit.REPOSITORY / "docs"
 
@@ -23,6 +24,22 @@ def test_a_key_that_does_not_exist_is_named_with_its_line(name, tmp_path):
     done = godwit.run(godwit.program(f"godwit-{name}"), "--check", "--config", file, check=False)
     assert done.returncode == 1
     assert f"{file}:{len(text.splitlines()) + 1}: nonsense: " in done.stderr
+
+
+def test_the_example_of_encryption_is_valid_too(tmp_path):
+    """What stands in comments for want of a certificate, with one."""
+    pair = Authority(tmp_path).issue("dns.example")
+    text = (DOCS / "frontend.yaml").read_text()
+    text = re.sub(r'^# (- \{ address: .*, protocols: \[(?:tls|https)\] \})$', r"  \1", text, flags=re.M)
+    text = re.sub(r"^# (tls:\n)((?:#   .*\n)+)",
+                  lambda found: found[1] + re.sub("^# ", "", found[2], flags=re.M), text, flags=re.M)
+    text = re.sub(r"/etc/godwit/\w+\.crt", str(pair.certificate), text)
+    text = re.sub(r"/etc/godwit/\w+\.key", str(pair.key), text)
+    assert text.count(f"certificate: {pair.certificate}") >= 2 and "\ntls:\n" in text
+    assert len(re.findall(r"^  - .*protocols: \[(tls|https)\]", text, flags=re.M)) == 2
+    file = tmp_path / "frontend.yaml"
+    file.write_text(text)
+    godwit.run(godwit.program("godwit-frontend"), "--check", "--config", file)
 
 
 def test_the_readme_names_only_files_that_exist():
