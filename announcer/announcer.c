@@ -263,6 +263,7 @@ static int announcer_start_parts(struct announcer *announcer, char *error, size_
 	announcer->speaker = speaker_start(&speaker, error, error_size);
 	if (!announcer->speaker || announcer_start_services(announcer, error, error_size) != 0)
 		return -1;
+	announcer_publish(announcer); /* so that the first who asks finds something */
 	return announcer_start_admin(announcer, error, error_size);
 }
 

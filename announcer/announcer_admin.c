@@ -155,7 +155,7 @@ static void announcer_collect(void *ctx, struct evbuffer *out)
 int announcer_start_admin(struct announcer *announcer, char *error, size_t error_size)
 {
 	metrics_add_collector(announcer->metrics, announcer_collect, announcer);
-	announcer->admin = admin_start(announcer->config->admin, announcer->metrics,
+	announcer->admin = admin_create(announcer->config->admin, announcer->metrics,
 				       announcer_is_ready, announcer, error, error_size);
 	if (!announcer->admin)
 		return -1;
@@ -164,5 +164,5 @@ int announcer_start_admin(struct announcer *announcer, char *error, size_t error
 	admin_add_page(announcer->admin, ADMIN_GET, "/status.json", announcer_on_json, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/drain", announcer_on_drain, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/undrain", announcer_on_undrain, announcer);
-	return 0;
+	return admin_serve(announcer->admin, error, error_size);
 }

@@ -156,10 +156,12 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 	if (backend->service == NULL)
 		return -1;
 	backend->admin =
-		admin_start(config->admin, backend->metrics, is_ready, backend, error, error_size);
+		admin_create(config->admin, backend->metrics, is_ready, backend, error, error_size);
 	if (backend->admin == NULL)
 		return -1;
 	admin_add_page(backend->admin, ADMIN_POST, "/reload", on_reload, backend);
+	if (admin_serve(backend->admin, error, error_size) != 0)
+		return -1;
 	if (service_start(backend->service, error, error_size) < 0)
 		return -1;
 	failed = follower_start(backend->follower);

@@ -370,8 +370,8 @@ static int admin_setup_http(struct admin *admin, int fd)
 	return 0;
 }
 
-struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
-			  void *ctx, char *error, size_t error_size)
+struct admin *admin_create(const char *address, struct metrics *metrics, admin_ready_fn ready,
+			   void *ctx, char *error, size_t error_size)
 {
 	struct admin *admin = NULL;
 	int fd = admin_listen(address, error, error_size);
@@ -389,18 +389,32 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
 	if (admin_setup_loop(admin) != 0 || admin_setup_notify(admin) != 0 ||
 	    admin_setup_http(admin, fd) != 0)
 		goto fail;
-	fd = -1; /* the server's now */
-	if (pthread_create(&admin->thread, NULL, admin_run, admin) != 0)
-		goto fail;
-	admin->running = true;
-	pthread_setname_np(admin->thread, "admin");
 	return admin;
 
 fail:
-	snprintf(error, error_size, "cannot start the admin server on %s: out of memory or threads",
-		 address);
-	if (fd >= 0)
-		close(fd);
+	snprintf(error, error_size, "cannot start the admin server on %s: out of memory", address);
+	close(fd);
+	admin_stop(admin);
+	return NULL;
+}
+
+int admin_serve(struct admin *admin, char *error, size_t error_size)
+{
+	if (pthread_create(&admin->thread, NULL, admin_run, admin) != 0) {
+		snprintf(error, error_size, "cannot start the admin server: out of threads");
+		return -1;
+	}
+	admin->running = true;
+	pthread_setname_np(admin->thread, "admin");
+	return 0;
+}
+
+struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
+			  void *ctx, char *error, size_t error_size)
+{
+	struct admin *admin = admin_create(address, metrics, ready, ctx, error, error_size);
+	if (!admin || admin_serve(admin, error, error_size) == 0)
+		return admin;
 	admin_stop(admin);
 	return NULL;
 }

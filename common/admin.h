@@ -24,9 +24,17 @@ struct metrics;
 typedef bool (*admin_ready_fn)(void *ctx, char *reason, size_t reason_size);
 
 /*
- * Listens on `address` ("127.0.0.1:9153", "[::1]:9153") and serves until admin_stop. On failure
- * returns NULL and says why in `error`. Borrows `metrics`, `ready` and `ctx` until then.
+ * Listens on `address` ("127.0.0.1:9153", "[::1]:9153"); who asks waits until admin_serve, so that
+ * all pages are there from the first answer on. On failure returns NULL and says why in `error`.
+ * Borrows `metrics`, `ready` and `ctx` until admin_stop.
  */
+struct admin *admin_create(const char *address, struct metrics *metrics, admin_ready_fn ready,
+			   void *ctx, char *error, size_t error_size);
+
+/* Begins to answer. 0, or -1 with a reason: admin_stop is still to be called. */
+int admin_serve(struct admin *admin, char *error, size_t error_size);
+
+/* Both, for a program without pages of its own. NULL with a reason. */
 struct admin *admin_start(const char *address, struct metrics *metrics, admin_ready_fn ready,
 			  void *ctx, char *error, size_t error_size);
 

@@ -223,12 +223,13 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	    frontend_create_workers(frontend, error, error_size) != 0)
 		goto failed;
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
-	frontend->admin = admin_start(config->admin, frontend->metrics, status_is_ready,
-				      &frontend->status, error, error_size);
+	frontend->admin = admin_create(config->admin, frontend->metrics, status_is_ready,
+				       &frontend->status, error, error_size);
 	if (!frontend->admin)
 		goto failed;
 	status_add_pages(&frontend->status, frontend->admin);
-	if (frontend_start_workers(frontend, error, error_size) != 0 ||
+	if (admin_serve(frontend->admin, error, error_size) != 0 ||
+	    frontend_start_workers(frontend, error, error_size) != 0 ||
 	    frontend_start_life_line(frontend, error, error_size) != 0)
 		goto failed;
 	frontend_log_start(config);

@@ -202,6 +202,41 @@ static void test_the_programs_own_page_is_posted_to(void)
 	stop(&fixture);
 }
 
+static void test_pages_are_there_from_the_first_answer_on(void)
+{
+	struct fixture fixture;
+	char error[256] = "";
+	char reply[256] = "";
+	int calls = 0;
+
+	start(&fixture);
+	admin_stop(fixture.admin);
+	fixture.admin = admin_create(fixture.text, fixture.metrics, answer_ready, NULL, error,
+				     sizeof(error));
+	CU_ASSERT_PTR_NOT_NULL_FATAL(fixture.admin);
+	int early = open_connection(&fixture); /* is not refused: it waits */
+	CU_ASSERT_EQUAL(write(early, "POST /do?force=1 HTTP/1.0\r\n\r\n", 29), 29);
+	admin_add_page(fixture.admin, ADMIN_POST, "/do", act, &calls);
+	CU_ASSERT_EQUAL(admin_serve(fixture.admin, error, sizeof(error)), 0);
+	CU_ASSERT(read(early, reply, sizeof(reply) - 1) > 0);
+	ASSERT_STARTS(reply, "HTTP/1.0 200 OK\r\n");
+	close(early);
+	stop(&fixture);
+}
+
+static void test_a_server_that_never_served_can_be_stopped(void)
+{
+	struct fixture fixture;
+	char error[256] = "";
+
+	start(&fixture);
+	admin_stop(fixture.admin);
+	fixture.admin = admin_create(fixture.text, fixture.metrics, answer_ready, NULL, error,
+				     sizeof(error));
+	CU_ASSERT_PTR_NOT_NULL(fixture.admin);
+	stop(&fixture);
+}
+
 static void test_liveness_is_asked_where_the_program_says_so(void)
 {
 	struct fixture fixture;
@@ -402,6 +437,10 @@ int main(void)
 		 test_the_status_page_is_html_that_runs_nothing_foreign},
 		{"other requests are refused", test_other_requests_are_refused},
 		{"the program's own page is posted to", test_the_programs_own_page_is_posted_to},
+		{"pages are there from the first answer on",
+		 test_pages_are_there_from_the_first_answer_on},
+		{"a server that never served can be stopped",
+		 test_a_server_that_never_served_can_be_stopped},
 		{"liveness is asked where the program says so",
 		 test_liveness_is_asked_where_the_program_says_so},
 		{"pages have a method and room", test_pages_have_a_method_and_room},
