@@ -91,6 +91,7 @@ void announcer_update(struct announcer *announcer)
 		announcer->again = false;
 		for (size_t i = 0; i < announcer->config->service_count; i++) {
 			struct service *service = announcer->services[i];
+			service->unheard = !speaker_is_heard(announcer->speaker);
 			service_update(service);
 			if (service_state_is_announced(&service->state))
 				service->settled_ms = INT64_MAX;
@@ -123,7 +124,6 @@ void announcer_on_hosts(void *ctx)
 	if (!announcer->speaker)
 		return; /* at the end, or not yet at the beginning */
 	addresses_check(&announcer->addresses);
-	speaker_note_host_addresses(announcer->speaker); /* next hops may be others now */
 	if (announcer_has_labels(announcer)) {
 		if (netlink_list_addresses(announcer->netlink, "", &hosts, &count, error,
 					   sizeof(error)) == 0) {
@@ -135,8 +135,7 @@ void announcer_on_hosts(void *ctx)
 			log_warning_limited("labels not looked at", "cause=%s", error);
 		}
 	}
-	if (announcer->speaker)
-		speaker_note_host_addresses(announcer->speaker);
+	speaker_note_host_addresses(announcer->speaker); /* next hops may be others now */
 	announcer_update(announcer);
 }
 

@@ -81,6 +81,7 @@ void peer_shutdown(struct peer *peer, const char *message);
 /* True while there is a connection, of whatever state. */
 bool peer_has_connection(const struct peer *peer);
 
+bool peer_is_established(const struct peer *peer);
 bool peer_is_flushed(const struct peer *peer);
 bool peer_has_announced(const struct peer *peer, const struct prefix *prefix);
 const struct announcer_peer *peer_config(const struct peer *peer);

@@ -39,6 +39,11 @@ bool peer_has_connection(const struct peer *peer)
 	return peer->made || peer->accepted;
 }
 
+bool peer_is_established(const struct peer *peer)
+{
+	return peer->established != NULL;
+}
+
 bool peer_is_flushed(const struct peer *peer)
 {
 	return !peer->established || peer_connection_is_flushed(peer->established);

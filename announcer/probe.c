@@ -446,6 +446,15 @@ void probe_reset(struct probe *probe)
 	probe->up = false;
 }
 
+void probe_hurry(struct probe *probe)
+{
+	for (size_t i = 0; i < probe->check_count; i++) {
+		struct probe_check *check = &probe->checks[i];
+		if (!check->check.up && !check->check.last_good)
+			probe_check_reset(check);
+	}
+}
+
 /* --- in words --------------------------------------------------------------------------------- */
 
 /* Why a check is down. */

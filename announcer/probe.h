@@ -60,4 +60,10 @@ bool probe_is_up(const struct probe *probe, char *reason, size_t reason_size);
  */
 void probe_reset(struct probe *probe);
 
+/*
+ * There is reason to think that DNS answers now: checks that are down, and on no way up, begin anew
+ * and ask at once, not when their next question is due.
+ */
+void probe_hurry(struct probe *probe);
+
 #endif

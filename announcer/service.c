@@ -37,6 +37,8 @@ static void service_on_life_line(void *ctx, enum life_line_state state)
 	service->life_line_was = state;
 	if (lost || (state == LIFE_LINE_SILENT && was != LIFE_LINE_LOST))
 		probe_reset(service->probe);
+	if (state == LIFE_LINE_SERVING)
+		probe_hurry(service->probe);
 	if (state == LIFE_LINE_DRAINING && was != LIFE_LINE_DRAINING)
 		service->told = false;
 	service->options.on_change(service->options.ctx);
@@ -62,7 +64,10 @@ static bool service_look_for_file(const struct service *service)
 
 static void service_look(const struct service *service, struct service_view *view)
 {
-	*view = (struct service_view){.has_life_line = service->life_line != NULL};
+	*view = (struct service_view){
+		.has_life_line = service->life_line != NULL,
+		.unheard = service->unheard,
+	};
 	view->probe_up =
 		probe_is_up(service->probe, view->probe_reason, sizeof(view->probe_reason));
 	if (service->life_line)

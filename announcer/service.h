@@ -44,6 +44,7 @@ struct service {
 	struct event *timer; /* looks at the drain file, and at the end of DRAINING */
 	bool drain_file;     /* is there */
 	bool stopping;       /* the announcer ends */
+	bool unheard;        /* no session is established: the owner's, before service_update */
 	bool told;           /* "withdrawn" has been said since the front end began to drain */
 	int64_t settled_ms;  /* withdrawn, and routers have acted on it, from then on; INT64_MAX:
 				not known yet. The owner's. */

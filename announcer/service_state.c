@@ -52,14 +52,16 @@ static void service_state_enter(struct service_state *state, enum service_phase 
 }
 
 /* The phase while there is a reason to drain. */
-static enum service_phase service_state_drain(const struct service_state *state, bool healthy,
+static enum service_phase service_state_drain(const struct service_state *state,
+					      const struct service_view *view, bool healthy,
 					      int64_t now_ms)
 {
 	bool over = state->phase == SERVICE_DRAINING
 			    ? now_ms - state->since_ms >= state->graceful_ms
 			    : state->graceful_ms <= 0;
-	return service_state_is_announced(state) && healthy && !over ? SERVICE_DRAINING
-								     : SERVICE_DRAINED;
+	return service_state_is_announced(state) && healthy && !over && !view->unheard
+		       ? SERVICE_DRAINING
+		       : SERVICE_DRAINED;
 }
 
 bool service_state_update(struct service_state *state, const struct service_view *view,
@@ -72,7 +74,7 @@ bool service_state_update(struct service_state *state, const struct service_view
 		service_state_enter(state, healthy ? SERVICE_UP : SERVICE_DOWN, cause, now_ms);
 		return state->phase != old;
 	}
-	enum service_phase phase = service_state_drain(state, healthy, now_ms);
+	enum service_phase phase = service_state_drain(state, view, healthy, now_ms);
 	const char *words = service_drain_words(view->drains);
 	char both[SERVICE_CAUSE_MAX];
 	if (!healthy && service_state_is_announced(state))

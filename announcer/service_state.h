@@ -11,8 +11,8 @@
  *
  * Healthy means that the probe is up and, with a life line, that the front end says it serves (or
  * that it drains, which it does while serving). In DRAINING the routes are announced as a last
- * resort (RFC 8326), in DOWN and DRAINED not at all. A service that is to be drained and was down
- * is DRAINED: that it is not announced is meant.
+ * resort (RFC 8326), unless there is nobody to hear it; in DOWN and DRAINED not at all. A service
+ * that is to be drained and was down is DRAINED: that it is not announced is meant.
  */
 #ifndef GODWIT_ANNOUNCER_SERVICE_STATE_H
 #define GODWIT_ANNOUNCER_SERVICE_STATE_H
@@ -41,6 +41,7 @@ struct service_view {
 	bool has_life_line;
 	enum life_line_state life_line;
 	unsigned int drains;
+	bool unheard; /* no router listens: a last resort would be announced to nobody */
 };
 
 struct service_state {

@@ -254,6 +254,15 @@ void speaker_set_announcements(struct speaker *speaker, const struct announcemen
 	speaker->options.on_change(speaker->options.ctx);
 }
 
+bool speaker_is_heard(const struct speaker *speaker)
+{
+	for (size_t i = 0; i < speaker->peer_count; i++) {
+		if (peer_is_established(speaker->peers[i]))
+			return true;
+	}
+	return false;
+}
+
 bool speaker_is_flushed(const struct speaker *speaker)
 {
 	for (size_t i = 0; i < speaker->peer_count; i++) {

@@ -91,6 +91,9 @@ void speaker_set_announcements(struct speaker *speaker, const struct announcemen
  */
 void speaker_note_host_addresses(struct speaker *speaker);
 
+/* True when a session is established: somebody hears what is announced. */
+bool speaker_is_heard(const struct speaker *speaker);
+
 /* True when every established peer has acknowledged (TCP) all that was sent to it. */
 bool speaker_is_flushed(const struct speaker *speaker);
 

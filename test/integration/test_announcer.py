@@ -240,6 +240,16 @@ def test_a_stop_while_drained_is_quick(peer, dns_server, start_announcer):
     assert dns_server.answering
 
 
+def test_a_stop_that_no_router_would_hear_of_is_quick(dns_server, start_announcer):
+    announcer = start_announcer(wait=False, bgp={
+        "graceful_shutdown_ms": 60000, "peers": [{"address": "127.0.0.1:1179", "as": 64513}]})
+    wait_until(lambda: service_status(announcer)["state"] == "up")
+    begin = time.monotonic()
+    announcer.stop()
+    assert time.monotonic() - begin < 5
+    assert dns_server.answering
+
+
 def test_a_second_signal_ends_at_once(peer, dns_server, start_announcer):
     announcer = start_announcer(bgp={"graceful_shutdown_ms": 60000})
     before = len(peer.events)
@@ -495,6 +505,21 @@ def test_the_front_end_must_say_that_it_serves(peer, dns_server, life_line, star
     frontend.say("serving")
     peer.wait_route(V4)
     assert dns_server.answering
+
+
+def test_a_front_end_that_says_it_serves_is_asked_at_once(peer, dns_server, life_line,
+                                                          start_announcer):
+    """Not when the next probe is due."""
+    dns_server.answering = False
+    frontend = life_line()
+    announcer = start_announcer(wait=False, service={
+        "watch_socket": life_line.path,
+        "probe": probe(interval_ms=60000, timeout_ms=100, fast_interval_ms=20)})
+    frontend.accept()
+    wait_until(lambda: "no answer" in service_status(announcer)["probe"])
+    dns_server.answering = True
+    frontend.say("serving")
+    peer.wait_route(V4, timeout=10)
 
 
 def test_a_front_end_that_dies_is_withdrawn_at_once(peer, dns_server, life_line, start_announcer):

@@ -212,6 +212,23 @@ static void test_without_a_graceful_time_draining_withdraws_at_once(void)
 	becomes(10, SERVICE_DRAINED);
 }
 
+static void test_nobody_to_hear_it_is_no_reason_to_wait(void)
+{
+	up();
+	view.unheard = true;
+	becomes(1, SERVICE_UP);
+	view.drains = SERVICE_DRAIN_STOPPING;
+	becomes(1, SERVICE_DRAINED);
+	/* The last session ends while it drains. */
+	up();
+	view.drains = SERVICE_DRAIN_FILE;
+	becomes(1, SERVICE_DRAINING);
+	view.unheard = true;
+	becomes(1, SERVICE_DRAINED);
+	view.unheard = false; /* a router comes: it hears nothing that goes again at once */
+	becomes(1, SERVICE_DRAINED);
+}
+
 static void test_long_causes_are_cut(void)
 {
 	start();
@@ -246,6 +263,8 @@ int main(void)
 		 test_a_front_end_that_dies_while_draining},
 		{"without a graceful time draining withdraws at once",
 		 test_without_a_graceful_time_draining_withdraws_at_once},
+		{"nobody to hear it is no reason to wait",
+		 test_nobody_to_hear_it_is_no_reason_to_wait},
 		{"long causes are cut", test_long_causes_are_cut},
 	};
 	return SUITE_RUN("service", tests);
