@@ -107,7 +107,8 @@ static int doh_read_post(const struct http_request *request, struct doh_question
 		return 415;
 	if (request->body_size > sizeof(out->message))
 		return 413;
-	memcpy(out->message, request->body, request->body_size);
+	if (request->body_size > 0)
+		memcpy(out->message, request->body, request->body_size);
 	out->size = request->body_size;
 	return 0;
 }

@@ -1,3 +1,3 @@
-foreach(name route balance cache coherence flights packet resolver frontend_config quic sources window)
+foreach(name route balance cache coherence flights packet resolver frontend_config quic sources window http1 doh doh_json)
 	godwit_unit_test(${name} godwit_frontend)
 endforeach()
