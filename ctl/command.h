@@ -65,6 +65,8 @@ int command_announcer_drain(struct storage *storage, const struct options *optio
 			    size_t count);
 int command_announcer_undrain(struct storage *storage, const struct options *options, char **words,
 			      size_t count);
+int command_external_dns(struct storage *storage, const struct options *options, char **words,
+			 size_t count);
 int command_status(struct storage *storage, const struct options *options, char **words,
 		   size_t count);
 

@@ -97,6 +97,26 @@ static const struct command commands[] = {
 	 "Prints each backend's answer. Exit 0 when all have accepted, else 1.\n",
 	 COMMAND_NO_STORE, OPTION_ADMIN | OPTION_FORCE, 0, 0, command_reload},
 
+	{NULL, "external-dns",
+	 "[--listen HOST:PORT] [--domain-filter DOMAIN]... [--ttl N] [--admin HOST:PORT]",
+	 "let ExternalDNS write records: serve its webhook provider protocol until stopped",
+	 "Runs beside ExternalDNS, which is started with --provider=webhook, and which then gives\n"
+	 "Services and Ingresses of a Kubernetes cluster their records in the store's zones. The\n"
+	 "zones must be there (godwitctl zone add). Whoever reaches it may change records: it\n"
+	 "listens on this machine (in a pod: to that pod) only.\n"
+	 "\n"
+	 "  --listen HOST:PORT  a loopback address; default 127.0.0.1:8888, where ExternalDNS\n"
+	 "                looks for it\n"
+	 "  --domain-filter DOMAIN\n"
+	 "                records at or below it only; may be repeated; default: all zones\n"
+	 "  --ttl N       TTL of records that ExternalDNS gives none; default 300\n"
+	 "  --admin HOST:PORT   serve /metrics, /healthz, /livez and /readyz there; default: not\n"
+	 "\n"
+	 "Records that the store cannot have (no zone for them, a CNAME beside other data) are\n"
+	 "left out, with a line in the log; the others are written, those of a request together.\n",
+	 COMMAND_CREATES, OPTION_LISTEN | OPTION_DOMAIN_FILTER | OPTION_TTL | OPTION_ADMIN, 0, 0,
+	 command_external_dns},
+
 	{"cache", "flush", "[NAME] [--admin HOST:PORT]...",
 	 "let front ends forget cached answers, all or those for a name",
 	 "  --admin HOST:PORT   a front end's admin address; may be repeated; default\n"

@@ -22,6 +22,8 @@ static const struct option long_options[] = {
 	{"from-password-file", required_argument, NULL, OPTION_FROM_PASSWORD_FILE},
 	{"to-password-file", required_argument, NULL, OPTION_TO_PASSWORD_FILE},
 	{"force", no_argument, NULL, OPTION_FORCE},
+	{"listen", required_argument, NULL, OPTION_LISTEN},
+	{"domain-filter", required_argument, NULL, OPTION_DOMAIN_FILTER},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{"version", no_argument, NULL, OPTION_VERSION},
 	{NULL, 0, NULL, 0},
@@ -44,7 +46,9 @@ const char *options_name(unsigned int bits)
 					    "--to",
 					    "--from-password-file",
 					    "--to-password-file",
-					    "--force"};
+					    "--force",
+					    "--listen",
+					    "--domain-filter"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (bits & 1U << i)
 			return names[i];
@@ -100,6 +104,11 @@ static int options_set(struct options *options, int option)
 		return 0;
 	case OPTION_ADMIN:
 		return options_add(options->admin, &options->admin_count, "--admin");
+	case OPTION_LISTEN:
+		options->listen = optarg;
+		return 0;
+	case OPTION_DOMAIN_FILTER:
+		return options_add(options->domains, &options->domain_count, "--domain-filter");
 	default:
 		return 0;
 	}

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define OPTIONS_REPEAT_MAX 64 /* how often --ns or --admin may stand */
+#define OPTIONS_REPEAT_MAX 64 /* how often --ns, --admin or --domain-filter may stand */
 
 /* One bit per option, to say which were given and which a command takes. */
 enum option_bit {
@@ -29,6 +29,8 @@ enum option_bit {
 	OPTION_FROM_PASSWORD_FILE = 1 << 13,
 	OPTION_TO_PASSWORD_FILE = 1 << 14,
 	OPTION_FORCE = 1 << 15,
+	OPTION_LISTEN = 1 << 16,
+	OPTION_DOMAIN_FILTER = 1 << 17,
 };
 
 /* Strings belong to argv or the environment. */
@@ -47,6 +49,9 @@ struct options {
 	size_t ns_count;
 	const char *admin[OPTIONS_REPEAT_MAX];
 	size_t admin_count;
+	const char *listen;
+	const char *domains[OPTIONS_REPEAT_MAX];
+	size_t domain_count;
 	char **words; /* what is not an option */
 	size_t word_count;
 };
