@@ -115,8 +115,8 @@ static void quic_refuse(struct quic_server *server, const ngtcp2_path *path,
 static void quic_retry(struct quic_server *server, const ngtcp2_path *path,
 		       const ngtcp2_pkt_hd *header)
 {
-	log_warning_limited("many QUIC handshakes: new clients must prove their address",
-			    "handshakes=%u", server->unproved);
+	log_warning_limited("many QUIC clients: new ones must prove their address", "handshakes=%u",
+			    server->unproved);
 	quic_say(server, path,
 		 quic_write_retry(&server->secrets, header, &path->remote,
 				  (ngtcp2_tstamp)clock_now_ns(), quic_sockets_next(server->sockets),
@@ -155,6 +155,16 @@ static void quic_begin(struct quic_server *server, const ngtcp2_path *path,
 	quic_refuse(server, path, header, NGTCP2_CONNECTION_REFUSED);
 }
 
+/*
+ * Whether a client with an unproved address has to prove it first: when many others have not, or
+ * when it could only come in at the expense of somebody who has.
+ */
+static bool quic_wants_proof(const struct quic_server *server)
+{
+	unsigned int open = atomic_load_explicit(server->options.open, memory_order_relaxed);
+	return server->unproved >= QUIC_UNPROVED_MAX || open >= server->options.limit;
+}
+
 /* A packet that may begin a connection. */
 static void quic_accept(struct quic_server *server, const ngtcp2_path *path, const uint8_t *data,
 			size_t size)
@@ -171,7 +181,7 @@ static void quic_accept(struct quic_server *server, const ngtcp2_path *path, con
 	if (verdict == QUIC_TOKEN_BAD)
 		quic_refuse(server, path, &header, NGTCP2_INVALID_TOKEN);
 	else if (verdict == QUIC_TOKEN_NONE &&
-		 (server->unproved >= QUIC_UNPROVED_MAX || result == NGTCP2_ERR_RETRY))
+		 (result == NGTCP2_ERR_RETRY || quic_wants_proof(server)))
 		quic_retry(server, path, &header);
 	else
 		quic_begin(server, path, &header, verdict, &original, data, size);

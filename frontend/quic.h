@@ -9,8 +9,8 @@
  * What keeps clients in bounds is what does for TLS (connection.h): connections in all and per
  * client, time for the handshake, time without a query, queries and octets in flight. Besides:
  *  - an address that is not proved yet costs little: QUIC_UNPROVED_MAX handshakes with such are
- *    let begin, then new clients get a Retry, which takes nothing to remember, and is answered
- *    only by those who really have their address;
+ *    let begin, and none at the limit of connections; then new clients get a Retry, which takes
+ *    nothing to remember, and is answered only by those who really have their address;
  *  - until its address is proved a client is sent three times what it sent at most (RFC 9000
  *    section 8), and is not counted to that address, which may be somebody else's.
  *

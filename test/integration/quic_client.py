@@ -2,8 +2,8 @@
 and no threads: every step is the test's own, so that packets can be held back, forged and sent from
 elsewhere.
 
-aioquic is no Debian 12 package. It comes from PyPI into a virtual environment of the build directory,
-made once; where that cannot be had, tests that need it are skipped with the reason.
+aioquic is no Debian 12 package. It comes from PyPI into a virtual environment of the build
+directory, made once; where that cannot be had, tests that need it are skipped with the reason.
 """
 
 import functools
@@ -28,8 +28,8 @@ def _install():
     if (environment / "complete").exists():
         return packages, None
     commands = ([sys.executable, "-m", "venv", "--clear", str(environment)],
-                [str(environment / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check",
-                 "aioquic"])
+                [str(environment / "bin" / "pip"), "install", "--quiet",
+                 "--disable-pip-version-check", "aioquic"])
     for command in commands:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT)
@@ -79,7 +79,8 @@ class QuicClient:
         self.ready = False
         self.ended = None
         self.tickets, self.tokens = [], []
-        self.data, self.whole, self.resets = {}, set(), {}
+        self.data, self.resets = {}, {}
+        self.whole = {}  # streams that have ended, in that order
         config = configuration.QuicConfiguration(
             alpn_protocols=list(alpn), server_name=name, cafile=str(authority.certificate),
             **{"supported_versions": [1], **options})
@@ -115,7 +116,7 @@ class QuicClient:
             elif isinstance(event, self.events.StreamDataReceived):
                 self.data[event.stream_id] = self.data.get(event.stream_id, b"") + event.data
                 if event.end_stream:
-                    self.whole.add(event.stream_id)
+                    self.whole[event.stream_id] = True
             elif isinstance(event, self.events.StreamReset):
                 self.resets[event.stream_id] = event.error_code
             elif isinstance(event, self.events.ConnectionTerminated):

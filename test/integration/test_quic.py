@@ -4,6 +4,7 @@ protocol, change their address, or are none."""
 import random
 import socket
 import struct
+import threading
 import time
 
 import dns.edns
@@ -125,10 +126,9 @@ def test_many_streams_and_replies_as_they_are_ready(frontend, connect):
     client = connect(frontend)
     slow = client.send(dns.message.make_query("delay-0-1900.example.", "A", id=0))
     fast = [client.send(dns.message.make_query(f"n{i}.example.", "A", id=0)) for i in range(300)]
-    for stream in fast:
+    for stream in fast + [slow]:
         assert answers(client.receive(stream)) == ["192.0.2.1"]
-    assert slow not in client.whole
-    assert answers(client.receive(slow)) == ["192.0.2.1"]
+    assert list(client.whole).index(slow) > 50
 
 
 def test_largest_reply_through_small_windows(frontend, connect):
@@ -416,6 +416,7 @@ def test_idle_connections_make_room_at_the_limit(start, connect):
             clients[-1].step(0.005)
     assert open_connections(frontend) == 4
     assert event(frontend, "evicted") == 6
+    assert datagrams(frontend, "retry") == 6  # nobody goes for one who may not be there
     assert clients[0].wait_end() == DOQ_NO_ERROR
 
 
@@ -445,7 +446,7 @@ def test_many_handshakes_make_new_clients_prove_their_address(start, connect, au
     assert answers(client.ask(NAME)) == ["192.0.2.1"]
     assert client.quic._retry_source_connection_id is not None
     assert datagrams(frontend, "retry") >= 1
-    assert "many QUIC handshakes" in frontend.log()
+    assert "must prove their address" in frontend.log()
     # Any number of others is remembered nowhere.
     before = open_connections(frontend)
     for _ in range(100):
@@ -464,6 +465,40 @@ def test_many_handshakes_make_new_clients_prove_their_address(start, connect, au
     wait_until(lambda: open_connections(frontend) == 2, 20)
     assert event(frontend, "handshake_slow") == QUIC_UNPROVED_MAX
     assert connect(frontend).quic._retry_source_connection_id is None  # as before
+
+
+def test_a_flood_of_hellos_does_not_slow_udp_down(start, authority):
+    frontend = start(limits={"tls_handshake_s": 2})
+    hellos, waits, done = [], [], threading.Event()
+    for _ in range(QUIC_UNPROVED_MAX + 100):
+        client = QuicClient(frontend.secure, authority, connect=False)
+        hellos.append(client.packets()[0])
+        client.socket.close()
+
+    def flood():
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as plain:
+            plain.connect(split_address(frontend.secure))
+            while not done.is_set():
+                for hello in hellos:
+                    plain.send(hello)
+                time.sleep(0.005)  # leaves the flooded some of two CPUs
+
+    ask(frontend, NAME)
+    thread = threading.Thread(target=flood)
+    thread.start()
+    begun = time.monotonic()
+    try:
+        while time.monotonic() < begun + 3:
+            asked = time.monotonic()
+            assert answers(ask(frontend, NAME, timeout=2)) == ["192.0.2.1"]
+            waits.append(time.monotonic() - asked)
+    finally:
+        done.set()
+        thread.join()
+    assert datagrams(frontend, "retry") > (100 if SANITIZED else 2000)
+    assert open_connections(frontend) <= QUIC_UNPROVED_MAX
+    assert sorted(waits)[len(waits) * 9 // 10] < (0.5 if SANITIZED else 0.05)
+    wait_until(lambda: open_connections(frontend) == 0, 20)
 
 
 def test_a_forged_token_is_refused(frontend, connect):
@@ -620,6 +655,7 @@ def test_a_stop_does_not_wait_for_who_does_not_listen(frontend, connect):
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers take memory of their own")
 def test_memory_of_idle_connections(start, authority):
+    """ngtcp2 0.12 takes nearly all of it, and gives it out in blocks (docs/quic.md)."""
     frontend = start(limits={"client_connections": 10000})
     clients = []
 
@@ -631,11 +667,11 @@ def test_memory_of_idle_connections(start, authority):
         for _ in range(count):
             clients.append(QuicClient(frontend.secure, authority))
             clients[-1].ask(NAME)
-    more(50)
+    more(20)
     before = rss()
-    more(200)
-    each = (rss() - before) / 200
+    more(100)
+    each = (rss() - before) / 100
     for client in clients:
         client.close()
     print(f"{each / 1024:.0f} KiB per idle connection")
-    assert each < 100 * 1024
+    assert each < 130 * 1024
