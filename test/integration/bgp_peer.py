@@ -7,6 +7,7 @@
         .wait_route(prefix)      until it is announced; the Route
         .wait_gone(prefix)       until it is not
         .wait_event(kind, ...)   until there is such an event, counted from `after`; the Event
+        .send(octets)            says something of the test's own
         .drop()                  closes the session's connection
         .stop()
 
@@ -75,6 +76,8 @@ class BgpPeer:
         self._ended = False
         self._connection = None
         self._condition = threading.Condition()
+        self._sending = threading.Lock()
+        self.host = host
         self.port = godwit.free_port()
         with namespace.entered() if namespace else contextlib.nullcontext():
             self._listener = socket.create_server((host, self.port))
@@ -122,9 +125,12 @@ class BgpPeer:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def stop(self):
+    def begin_stop(self):
         self._ended = True
         self.drop()
+
+    def stop(self):
+        self.begin_stop()
         self._thread.join()
         self._listener.close()
 
@@ -137,13 +143,21 @@ class BgpPeer:
                 self._connection = None
                 self._note(Event("down"))
 
+    def send(self, octets):
+        """Whole messages, in the session as it is."""
+        self._send(self._connection, octets)
+
+    def _send(self, connection, octets):
+        with self._sending:
+            connection.sendall(octets)
+
     def _read(self, connection, size):
         data = b""
         while len(data) < size:
             try:
                 piece = connection.recv(size - len(data))
             except TimeoutError:
-                connection.sendall(_message(KEEPALIVE))
+                self._send(connection, _message(KEEPALIVE))
                 continue
             if not piece:
                 raise EOFError
@@ -152,13 +166,13 @@ class BgpPeer:
 
     def _serve(self, connection):
         connection.settimeout(1)
-        connection.sendall(_open(self.asn, self.router_id))
+        self._send(connection, _open(self.asn, self.router_id))
         while True:
             head = self._read(connection, 19)
             size, kind = struct.unpack("!HB", head[16:])
             body = self._read(connection, size - 19)
             if kind == OPEN:
-                connection.sendall(_message(KEEPALIVE))
+                self._send(connection, _message(KEEPALIVE))
                 self._note(Event("up", data=body))
             elif kind == UPDATE:
                 self._take_update(body)
