@@ -50,7 +50,7 @@ VARIANTS = {
     "dual stack with encrypted DNS and a balancer": {
         "store": {"url": "rediss://cache.example/0?ca=/etc/godwit/store/ca.crt", "tlsSecret": "ca"},
         "ipFamilies": ["IPv6", "IPv4"],
-        "frontend": {"tls": {"existingSecret": "dns-tls"}},
+        "frontend": {"tls": {"existingSecret": "dns-tls", "doqPort": 8530}},
         "service": {"nodePorts": {"dns": 30053, "dot": 30853}, "loadBalancerClass": "example/l"},
         "serviceMonitor": {"enabled": True},
     },

@@ -20,6 +20,9 @@ other values. A key that stands in the values stays as it is, also when it is 0 
 {{- if and $secret (int $.Values.frontend.tls.dotPort) -}}
 {{- $listen = append $listen (dict "address" (printf "%s:%d" $address (int $.Values.frontend.tls.dotPort)) "protocols" (list "tls")) -}}
 {{- end -}}
+{{- if and $secret (int $.Values.frontend.tls.doqPort) -}}
+{{- $listen = append $listen (dict "address" (printf "%s:%d" $address (int $.Values.frontend.tls.doqPort)) "protocols" (list "quic")) -}}
+{{- end -}}
 {{- if and $secret (int $.Values.frontend.tls.dohPort) -}}
 {{- $listen = append $listen (dict "address" (printf "%s:%d" $address (int $.Values.frontend.tls.dohPort)) "protocols" (list "https")) -}}
 {{- end -}}

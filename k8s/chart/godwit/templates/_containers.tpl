@@ -40,7 +40,7 @@ env:
 {{- $v := .root.Values -}}
 {{- $ports := list (int $v.frontend.port) -}}
 {{- if $v.frontend.tls.existingSecret -}}
-{{- $ports = concat $ports (list (int $v.frontend.tls.dotPort) (int $v.frontend.tls.dohPort)) -}}
+{{- $ports = concat $ports (list (int $v.frontend.tls.dotPort) (int $v.frontend.tls.dohPort) (int $v.frontend.tls.doqPort)) -}}
 {{- end -}}
 {{- $low := false -}}
 {{- range $ports -}}{{- if and (gt . 0) (lt . 1024) -}}{{- $low = true -}}{{- end -}}{{- end -}}
@@ -56,6 +56,9 @@ env:
     {{- end }}
     {{- if int $v.frontend.tls.dohPort }}
     - { name: doh, containerPort: {{ $v.frontend.tls.dohPort }}, protocol: TCP }
+    {{- end }}
+    {{- if int $v.frontend.tls.doqPort }}
+    - { name: doq, containerPort: {{ $v.frontend.tls.doqPort }}, protocol: UDP }
     {{- end }}
     {{- end }}
     - { name: admin, containerPort: {{ $v.adminPorts.frontend }}, protocol: TCP }
