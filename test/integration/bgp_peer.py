@@ -7,6 +7,7 @@
         .wait_route(prefix)      until it is announced; the Route
         .wait_gone(prefix)       until it is not
         .wait_event(kind, ...)   until there is such an event, counted from `after`; the Event
+        .mark()                  how many events there are, for `after`; its .time is now
         .send(octets)            says something of the test's own
         .drop()                  closes the session's connection
         .stop()
@@ -44,6 +45,12 @@ class Event:
     route: Route = None
     data: bytes = b""
     time: float = dataclasses.field(default_factory=time.monotonic)
+
+
+class Mark(int):
+    """A number of events, and when it was that."""
+
+    time = None
 
 
 def _message(kind, body=b""):
@@ -98,6 +105,11 @@ class BgpPeer:
 
     def wait_gone(self, prefix, timeout=10):
         self.wait(lambda: prefix not in self.routes, timeout, f"withdrawal of {prefix}")
+
+    def mark(self):
+        mark = Mark(len(self.events))
+        mark.time = time.monotonic()
+        return mark
 
     def wait_event(self, kind, prefix=None, after=0, timeout=10):
         def find():
