@@ -134,6 +134,9 @@ def node():
             yield node
         finally:
             node.podman("kube", "down", node.file, check=False)
+            # What a ConfigMap was mounted from stays behind otherwise.
+            for name in ("frontend", "backend", "announcer"):
+                node.podman("volume", "rm", f"godwit-{name}", check=False)
 
 
 def test_the_image_is_small_has_no_shell_and_no_root(node):
