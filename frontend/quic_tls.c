@@ -164,6 +164,24 @@ static int quic_session_on_hello(gnutls_session_t tls)
 	return quic_session_choose(session, name);
 }
 
+/*
+ * The ClientHello has been dealt with, extensions and all. One without QUIC's transport parameters
+ * must be refused here (RFC 9001 section 8.2): GnuTLS would go on, and ngtcp2 0.12 ends the whole
+ * program by an assertion when it writes to a client of which it has none.
+ */
+static int quic_session_on_hello_done(gnutls_session_t tls, unsigned int type, unsigned int when,
+				      unsigned int incoming, const gnutls_datum_t *message)
+{
+	(void)type;
+	(void)when;
+	(void)message;
+	struct quic_session *session = gnutls_session_get_ptr(tls);
+	ngtcp2_conn *conn = session->ref.get_conn(&session->ref);
+	if (!incoming || ngtcp2_conn_get_remote_transport_params(conn))
+		return 0;
+	return GNUTLS_E_MISSING_EXTENSION;
+}
+
 static int quic_session_set_up(struct quic_tls *quic_tls, struct quic_session *session)
 {
 	static unsigned char doq[] = "doq";
@@ -180,6 +198,8 @@ static int quic_session_set_up(struct quic_tls *quic_tls, struct quic_session *s
 	gnutls_db_set_cache_expiration(tls, TLS_TICKET_KEY_S);
 	gnutls_session_set_ptr(tls, session);
 	gnutls_handshake_set_post_client_hello_function(tls, quic_session_on_hello);
+	gnutls_handshake_set_hook_function(tls, GNUTLS_HANDSHAKE_CLIENT_HELLO, GNUTLS_HOOK_POST,
+					   quic_session_on_hello_done);
 	return 0;
 }
 

@@ -601,6 +601,49 @@ def test_frames_that_make_no_sense_end_the_connection(frontend, connect):
     wait_until(lambda: open_connections(frontend) == 1)
 
 
+def _hello_of(client):
+    """The client's ClientHello, written and not sent yet; it may be changed in place."""
+    [sender] = [stream.sender for epoch, stream in client.quic._crypto_streams.items()
+                if epoch.name == "INITIAL"]
+    return sender._buffer
+
+
+def test_a_hello_without_transport_parameters_is_refused(frontend, connect):
+    """It must be (RFC 9001 section 8.2): ngtcp2 0.12 would end the program."""
+    client = connect(frontend, connect=False)
+    hello = _hello_of(client)
+    at = hello.rindex(b"\0\x39")  # the extension's type
+    hello[at:at + 2] = b"\xfa\xfa"
+    assert client.wait_end() == 0x100 + 109  # missing_extension
+    assert event(frontend, "handshake_failed") == 1
+    assert answers(connect(frontend).ask(NAME)) == ["192.0.2.1"]
+
+
+def test_hellos_that_make_no_sense_are_refused(start, connect, authority):
+    """A ClientHello with octets changed, cut or doubled, in packets that are as they should be."""
+    frontend = start(limits={"tls_handshake_s": 2, "client_connections": 10000})
+    chance = random.Random(17)
+    count = 100 if SANITIZED else 400
+    for i in range(count):
+        client = QuicClient(frontend.secure, authority, connect=False)
+        hello = _hello_of(client)
+        at = chance.randrange(len(hello))
+        if i % 4 == 0:
+            hello[at:] = bytes(len(hello) - at)
+        elif i % 4 == 1:
+            part = hello[at:at + 40]
+            hello[40:40 + len(part)] = part
+        else:
+            for _ in range(i % 4):
+                hello[chance.randrange(len(hello))] = chance.randrange(256)
+        for _ in range(2):
+            client.step(0.005)
+        client.socket.close()
+    assert answers(connect(frontend).ask(NAME)) == ["192.0.2.1"]
+    wait_until(lambda: open_connections(frontend) == 1, 20)
+    assert event(frontend, "handshake_failed") > count // 4
+
+
 # --- addresses that change ------------------------------------------------------------------------
 
 def test_a_client_whose_address_changes_goes_on(frontend, connect):
