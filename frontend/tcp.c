@@ -6,7 +6,6 @@
 #include "dns/protocol.h"
 
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <string.h>
 
 #define TCP_LENGTH_SIZE 2
@@ -100,7 +99,7 @@ static void tcp_take_message(struct connection *connection, const struct transpo
  */
 static bool tcp_take_messages(struct connection *connection, const struct transport *transport)
 {
-	struct evbuffer *input = bufferevent_get_input(connection->stream);
+	struct evbuffer *input = connection_input(connection);
 	while (!connection_is_full(connection)) {
 		uint8_t prefix[TCP_LENGTH_SIZE];
 		if (evbuffer_copyout(input, prefix, sizeof(prefix)) < TCP_LENGTH_SIZE)
