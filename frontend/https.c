@@ -9,15 +9,19 @@
 #include "frontend/doh_json.h"
 #include "frontend/http1.h"
 #include "frontend/http2.h"
-#include "frontend/tls_stream.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 /* Octets given to HTTP/2 before its replies are sent and the bounds looked at. */
 #define HTTPS_PIECE 4096
+
+/* Octets of replies that may wait for the client's window before more is asked for. */
+#define HTTPS_HELD_MAX (256 * 1024)
 
 /* Octets of HTTP/2 frames that are sent together: what a TLS record takes. */
 #define HTTPS_GATHER 16384
@@ -275,7 +279,7 @@ static bool https_take_one(struct https_connection *https, struct evbuffer *inpu
 
 static void https_take_http1(struct https_connection *https)
 {
-	struct evbuffer *input = connection_input(&https->base);
+	struct evbuffer *input = bufferevent_get_input(https->base.stream);
 	while (!https->busy && !https->closing && !connection_is_full(&https->base))
 		if (!https_take_one(https, input))
 			break;
@@ -291,8 +295,10 @@ static void https_take_http1(struct https_connection *https)
 static void https_on_request(void *ctx, int32_t stream, const struct http_request *request)
 {
 	struct https_connection *https = ctx;
-	/* Only one that cancels streams comes here with so many queries still in flight. */
-	if (https->base.query_count >= CONNECTION_QUERIES_MAX)
+	/* Only one that cancels streams comes here with so many queries still in flight, and only
+	   one that asks for long replies and does not take them has so much held for it. */
+	if (https->base.query_count >= CONNECTION_QUERIES_MAX ||
+	    http2_held(https->http2) >= HTTPS_HELD_MAX)
 		http2_put_off(https->http2, stream);
 	else
 		https_take_request(https, stream, request);
@@ -340,7 +346,7 @@ static bool https_goes_on(struct https_connection *https, bool *sound)
 static bool https_take_http2(struct https_connection *https)
 {
 	struct connection *connection = &https->base;
-	struct evbuffer *input = connection_input(connection);
+	struct evbuffer *input = bufferevent_get_input(connection->stream);
 	int64_t now_ms = clock_now_ms();
 	bool sound = true;
 	while (!https->closing && https_goes_on(https, &sound) && !connection_is_full(connection)) {
@@ -372,7 +378,10 @@ static bool https_speaks_http2(const struct connection *connection)
 {
 	const unsigned char *protocol;
 	unsigned int size;
-	SSL_get0_alpn_selected(tls_stream_session(connection->tls), &protocol, &size);
+	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
+	if (!ssl)
+		return false;
+	SSL_get0_alpn_selected(ssl, &protocol, &size);
 	return size == 2 && memcmp(protocol, "h2", 2) == 0;
 }
 

@@ -258,6 +258,28 @@ def test_windows_are_kept(frontend, authority):
         assert len(answers(dns.message.from_wire(http.bodies[stream]))) == 2000
 
 
+def test_replies_beyond_the_window_come_when_it_opens(frontend, authority):
+    """More than the front end sends before it stops reading, had the client's windows not to be read."""
+    with H2(frontend, authority) as http:
+        streams = {http.get(get_path(query_of("big-0-4000.example."))) for _ in range(4)}
+        assert {http.finish_one() for _ in streams} == streams
+        for stream in streams:
+            assert len(answers(dns.message.from_wire(http.bodies[stream]))) == 4000
+
+
+def test_what_is_held_for_a_client_is_bounded(start, authority):
+    """Long replies that are not taken: more requests are put off (REFUSED_STREAM)."""
+    frontend = start(limits={"tls_idle_s": 1})
+    with H2(frontend, authority, settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}) as http:
+        for _ in range(20):
+            http.get(get_path(query_of("big-0-4000.example.")))
+            wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == 0)
+        http.wait_goaway()
+        assert len(http.statuses) < 10
+        assert http.resets and set(http.resets.values()) == {7}
+    assert event(frontend, "idle") == 1
+
+
 @pytest.mark.parametrize("octets", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x00" * 100,
                                     os.urandom(300)], ids=["http1", "zeros", "random"])
 def test_what_is_not_http2_is_ended(frontend, authority, octets):
