@@ -176,7 +176,12 @@ void peer_accept(struct peer *peer, int fd)
 	}
 	if (peer_socket_adopt(fd, peer->world->config, peer->config, cause, sizeof(cause)) != 0) {
 		close(fd);
-		peer_note_failure(peer, cause);
+		metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
+		if (peer->established)
+			log_warning_limited("BGP connection refused", "peer=%s cause=%s",
+					    peer->name, cause);
+		else
+			peer_note_failure(peer, cause);
 		peer_notify(peer);
 	} else if (peer->established) {
 		peer_newcomer_begin(peer, fd);
