@@ -43,6 +43,8 @@ struct netlink_list {
 	struct netlink_address *addresses;
 	size_t count;
 	size_t capacity;
+	unsigned int last_index; /* addresses come by interface: its name is asked for once */
+	char last_name[IFNAMSIZ];
 };
 
 static int netlink_fail(char *error, size_t error_size, const char *what, int code)
@@ -77,6 +79,15 @@ static struct netlink_address *netlink_grow(struct netlink_list *list)
 	return address;
 }
 
+/* The name of an interface; NULL: it is gone. */
+static const char *netlink_name(struct netlink_list *list, unsigned int index)
+{
+	if (index == list->last_index)
+		return list->last_name;
+	list->last_index = if_indextoname(index, list->last_name) ? index : 0;
+	return list->last_index ? list->last_name : NULL;
+}
+
 /* Takes one address of a list if it is of the interface asked for. 0, or an errno. */
 static int netlink_take_address(struct netlink_list *list, struct nlmsghdr *head)
 {
@@ -93,8 +104,8 @@ static int netlink_take_address(struct netlink_list *list, struct nlmsghdr *head
 	const void *ip = netlink_attribute(found[IFA_LOCAL], size);
 	if (!ip)
 		ip = netlink_attribute(found[IFA_ADDRESS], size);
-	char interface[IFNAMSIZ];
-	if (size == 0 || !ip || !if_indextoname(info->ifa_index, interface) ||
+	const char *interface = netlink_name(list, info->ifa_index);
+	if (size == 0 || !ip || !interface ||
 	    (list->interface[0] && strcmp(interface, list->interface) != 0))
 		return 0;
 	struct netlink_address *address = netlink_grow(list);
@@ -103,7 +114,7 @@ static int netlink_take_address(struct netlink_list *list, struct nlmsghdr *head
 	address->prefix.family = info->ifa_family;
 	address->prefix.length = info->ifa_prefixlen;
 	memcpy(address->prefix.address, ip, size);
-	memcpy(address->interface, interface, sizeof(interface));
+	memcpy(address->interface, interface, sizeof(address->interface));
 	if (found[IFA_LABEL])
 		snprintf(address->label, sizeof(address->label), "%.*s",
 			 (int)RTA_PAYLOAD(found[IFA_LABEL]),
@@ -259,6 +270,7 @@ int netlink_list_addresses(struct netlink *netlink, const char *interface,
 			.address = {.ifa_family = AF_UNSPEC},
 		};
 		list.count = 0;
+		list.last_index = 0;
 		code = netlink_ask(netlink, &request, &list);
 	}
 	if (code != 0) {
