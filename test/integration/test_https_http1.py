@@ -182,3 +182,17 @@ def test_a_client_that_does_not_read_is_cut_off(start, authority, http2):
             pass
         wait_until(lambda: event(frontend, "idle") + event(frontend, "error") == 1, 15)
     assert frontend.metric("process_resident_memory_bytes") < (2000 if SANITIZED else 200) * 2**20
+
+
+def test_requests_behind_one_that_waits_stay_with_the_client(frontend, authority):
+    with Http1(frontend, authority) as http:
+        http.send(http.get(get_path(query_of("hang-0-.example."))))
+        http.socket.settimeout(0.3)
+        many = http.get() * 5000
+        sent, most = 0, 40_000_000  # several times what the kernels of both sides keep
+        try:
+            while sent < most:
+                sent += http.socket.send(many)
+        except OSError:
+            pass
+        assert sent < most
