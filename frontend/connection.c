@@ -4,15 +4,14 @@
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "frontend/tls_stream.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <netinet/tcp.h>
-#include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +39,9 @@ struct connection_server {
 	LIST_HEAD(, connection_listener) listeners;
 	struct connection_list handshaking; /* not open yet */
 	struct connection_list connections; /* open */
+	struct evbuffer *sealed; /* from a call of TLS until it is sent, in the same breath */
+	LIST_HEAD(, connection) unsealed; /* that have something to be sealed */
+	struct event *seal;
 	struct event *timer;
 	int64_t timer_ms; /* when it is due; INT64_MAX: it is not set */
 };
@@ -65,14 +67,33 @@ static void connection_leave(struct connection_server *server, const struct sock
 	atomic_fetch_sub_explicit(server->options.open, 1, memory_order_relaxed);
 }
 
+/*
+ * Sends what TLS has just sealed: by a system call of its own when nothing waits before it, and
+ * only what the kernel does not take is left to libevent. False when memory is short.
+ */
+static bool connection_send_sealed(struct connection *connection)
+{
+	struct evbuffer *sealed = connection->server->sealed;
+	if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0)
+		evbuffer_write(sealed, bufferevent_getfd(connection->stream));
+	if (evbuffer_get_length(sealed) == 0)
+		return true;
+	if (bufferevent_write_buffer(connection->stream, sealed) == 0)
+		return true;
+	evbuffer_drain(sealed, SIZE_MAX);
+	return false;
+}
+
 /* Says goodbye in TLS, if the kernel takes it at once: else the client sees a plain end. */
 static void connection_close_tls(struct connection *connection)
 {
-	SSL *ssl = connection->server->options.tls ? bufferevent_openssl_get_ssl(connection->stream)
-						   : NULL;
-	if (ssl && connection->open)
-		SSL_shutdown(ssl);
-	ERR_clear_error(); /* what went wrong with this one is not the next one's */
+	if (!connection->tls)
+		return;
+	if (connection->unsealed)
+		LIST_REMOVE(connection, unsealed_link);
+	tls_stream_end(connection->tls);
+	connection_send_sealed(connection);
+	tls_stream_destroy(connection->tls);
 }
 
 /* Closes at once. Replies to queries in flight go nowhere. */
@@ -101,7 +122,10 @@ static void connection_close_for(struct connection *connection, enum connection_
 
 static size_t connection_output_size(const struct connection *connection)
 {
-	return evbuffer_get_length(bufferevent_get_output(connection->stream));
+	size_t size = evbuffer_get_length(bufferevent_get_output(connection->stream));
+	if (connection->tls)
+		size += evbuffer_get_length(tls_stream_output(connection->tls));
+	return size;
 }
 
 static bool connection_is_idle(const struct connection *connection)
@@ -185,6 +209,13 @@ bool connection_is_full(const struct connection *connection)
 	       connection_output_size(connection) >= CONNECTION_OUTPUT_MAX;
 }
 
+/* libevent holds a plain client back by itself: what it has read is the input. */
+static bool connection_is_ahead(const struct connection *connection)
+{
+	return connection->tls && evbuffer_get_length(connection_input(connection)) >=
+					  connection->server->options.protocol->input_max;
+}
+
 static void connection_set_paused(struct connection *connection, bool paused)
 {
 	if (connection->paused == paused)
@@ -215,26 +246,17 @@ static void connection_proceed(struct connection *connection)
 		if (!sound) {
 			connection_count(connection->server, CONNECTION_ERROR);
 			connection_finish(connection);
-			evbuffer_drain(bufferevent_get_input(connection->stream), SIZE_MAX);
+			evbuffer_drain(connection_input(connection), SIZE_MAX);
 		}
 	}
-	connection_set_paused(connection, connection_is_full(connection));
+	connection_set_paused(connection,
+			      connection_is_full(connection) || connection_is_ahead(connection));
 	connection_close_if_done(connection);
 }
 
-static void connection_on_input(struct bufferevent *stream, void *ctx)
+/* All output has been taken by the kernel, or enough of it to go on. It may be gone afterwards. */
+static void connection_note_sent(struct connection *connection)
 {
-	(void)stream;
-	struct connection *connection = ctx;
-	if (connection->open)
-		connection_proceed(connection);
-}
-
-/* All output has been taken by the kernel, or enough of it to go on. */
-static void connection_on_output(struct bufferevent *stream, void *ctx)
-{
-	(void)stream;
-	struct connection *connection = ctx;
 	if (!connection->open)
 		return;
 	if (connection->replying && connection->held == 0) {
@@ -244,8 +266,16 @@ static void connection_on_output(struct bufferevent *stream, void *ctx)
 	connection_proceed(connection);
 }
 
-/* The connection can be used. It may be gone afterwards. */
-static void connection_begin(struct connection *connection)
+static void connection_on_output(struct bufferevent *stream, void *ctx)
+{
+	(void)stream;
+	struct connection *connection = ctx;
+	if (!connection->tls || evbuffer_get_length(tls_stream_output(connection->tls)) == 0)
+		connection_note_sent(connection);
+}
+
+/* The connection can be used. False: it is gone. */
+static bool connection_begin(struct connection *connection)
 {
 	struct connection_server *server = connection->server;
 	TAILQ_REMOVE(&server->handshaking, connection, link);
@@ -254,16 +284,75 @@ static void connection_begin(struct connection *connection)
 	TAILQ_INSERT_TAIL(&server->connections, connection, link);
 	connection_arm_timer(server);
 	const struct connection_protocol *protocol = server->options.protocol;
-	if (protocol->begin && protocol->begin(connection) != 0)
-		connection_close_for(connection, CONNECTION_ERROR);
+	if (!protocol->begin || protocol->begin(connection) == 0)
+		return true;
+	connection_close_for(connection, CONNECTION_ERROR);
+	return false;
 }
 
-static void connection_on_handshake(struct connection *connection)
+static bool connection_on_handshake(struct connection *connection)
 {
-	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
-	if (SSL_session_reused(ssl))
+	if (SSL_session_reused(tls_stream_session(connection->tls)))
 		metrics_add(connection->server->options.serve->shard, FRONTEND_TLS_RESUMED, 1);
-	connection_begin(connection);
+	return connection_begin(connection);
+}
+
+/* Opens what the client has sent in TLS: the handshake, or octets for the protocol. */
+static void connection_unseal(struct connection *connection)
+{
+	enum tls_stream_state state = tls_stream_receive(connection->tls);
+	if (!connection_send_sealed(connection))
+		state = TLS_STREAM_FAILED;
+	if (!connection->open && tls_stream_is_open(connection->tls) &&
+	    state != TLS_STREAM_FAILED && !connection_on_handshake(connection))
+		return;
+	if (!connection->open && state != TLS_STREAM_OPEN) {
+		connection_close_for(connection, CONNECTION_HANDSHAKE_FAILED);
+		return;
+	}
+	if (state == TLS_STREAM_FAILED) {
+		connection_close_for(connection, CONNECTION_ERROR);
+		return;
+	}
+	if (state == TLS_STREAM_ENDED)
+		connection_finish(connection);
+	if (connection->open)
+		connection_proceed(connection);
+}
+
+static void connection_on_input(struct bufferevent *stream, void *ctx)
+{
+	(void)stream;
+	struct connection *connection = ctx;
+	if (connection->tls && !connection->end_of_file)
+		connection_unseal(connection);
+	else if (connection->open)
+		connection_proceed(connection);
+}
+
+/* Seals and sends what the protocol has written. It may be gone afterwards. */
+static void connection_seal(struct connection *connection)
+{
+	if (!tls_stream_seal(connection->tls) || !connection_send_sealed(connection)) {
+		log_warning_limited("reply lost", "reason=%s", "out of memory");
+		connection_close_for(connection, CONNECTION_ERROR);
+	} else if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0) {
+		connection_note_sent(connection);
+	}
+}
+
+/* At the end of the loop's round. */
+static void connection_on_seal(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct connection_server *server = ctx;
+	struct connection *connection;
+	while ((connection = LIST_FIRST(&server->unsealed))) {
+		LIST_REMOVE(connection, unsealed_link);
+		connection->unsealed = false;
+		connection_seal(connection);
+	}
 }
 
 /*
@@ -272,15 +361,10 @@ static void connection_on_handshake(struct connection *connection)
  */
 static void connection_on_end_of_file(struct connection *connection)
 {
-	SSL *ssl = connection->server->options.tls ? bufferevent_openssl_get_ssl(connection->stream)
-						   : NULL;
-	if (ssl && !(SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN)) {
+	if (connection->tls && !connection->end_of_file) {
 		connection_close(connection);
 		return;
 	}
-	if (ssl)
-		bufferevent_enable(connection->stream,
-				   EV_WRITE); /* which libevent has ended, too */
 	connection->end_of_file = true;
 	connection_proceed(connection);
 }
@@ -289,9 +373,7 @@ static void connection_on_event(struct bufferevent *stream, short what, void *ct
 {
 	(void)stream;
 	struct connection *connection = ctx;
-	if (what & BEV_EVENT_CONNECTED) {
-		connection_on_handshake(connection);
-	} else if (!connection->open) {
+	if (!connection->open) {
 		connection_close_for(connection, CONNECTION_HANDSHAKE_FAILED);
 	} else if (what & BEV_EVENT_EOF) {
 		connection_on_end_of_file(connection);
@@ -305,6 +387,12 @@ static void connection_on_event(struct bufferevent *stream, short what, void *ct
 struct serve *connection_serve(const struct connection *connection)
 {
 	return connection->server->options.serve;
+}
+
+struct evbuffer *connection_input(const struct connection *connection)
+{
+	return connection->tls ? tls_stream_input(connection->tls)
+			       : bufferevent_get_input(connection->stream);
 }
 
 void connection_add_query(struct connection *connection, struct query *query)
@@ -344,8 +432,19 @@ void connection_give_up(struct connection *connection)
 
 void connection_write_aside(struct connection *connection, const void *data, size_t size)
 {
-	if (bufferevent_write(connection->stream, data, size) != 0)
+	struct connection_server *server = connection->server;
+	struct evbuffer *output = connection->tls ? tls_stream_output(connection->tls)
+						  : bufferevent_get_output(connection->stream);
+	if (evbuffer_add(output, data, size) != 0) {
 		connection_give_up(connection);
+		return;
+	}
+	if (!connection->tls || connection->unsealed)
+		return;
+	if (LIST_EMPTY(&server->unsealed))
+		event_active(server->seal, EV_TIMEOUT, 0);
+	LIST_INSERT_HEAD(&server->unsealed, connection, unsealed_link);
+	connection->unsealed = true;
 }
 
 void connection_write(struct connection *connection, const void *data, size_t size)
@@ -406,38 +505,36 @@ static bool connection_reserve(struct connection_server *server, const struct so
 	}
 }
 
-/* The stream on a socket, which it takes over; NULL when memory is short, and the socket is not. */
-static struct bufferevent *connection_open_stream(struct connection_server *server,
-						  evutil_socket_t fd)
+/* Puts TLS on a new connection's stream. False when memory is short. */
+static bool connection_open_tls(struct connection *connection)
 {
-	const struct connection_options *options = &server->options;
-	if (!options->tls)
-		return bufferevent_socket_new(options->base, fd, BEV_OPT_CLOSE_ON_FREE);
-	SSL *ssl = tls_open_session(options->tls, options->purpose);
+	const struct connection_server *server = connection->server;
+	SSL *ssl = tls_open_session(server->options.tls, server->options.purpose);
 	if (!ssl)
-		return NULL;
-	struct bufferevent *stream = bufferevent_openssl_socket_new(
-		options->base, fd, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	if (!stream)
+		return false;
+	connection->tls =
+		tls_stream_create(ssl, bufferevent_get_input(connection->stream), server->sealed);
+	if (!connection->tls)
 		SSL_free(ssl);
-	else /* an end without close_notify is an end: DNS messages have their own length */
-		bufferevent_openssl_set_allow_dirty_shutdown(stream, 1);
-	return stream;
+	return connection->tls;
 }
 
+/* Takes over the socket. NULL when memory is short. */
 static struct connection *connection_open(struct connection_server *server, evutil_socket_t fd,
 					  const struct sockaddr *client, int client_size)
 {
 	struct connection *connection = calloc(1, server->options.protocol->size);
-	if (!connection)
-		return NULL;
-	connection->stream = connection_open_stream(server, fd);
-	if (!connection->stream) {
-		free(connection);
-		return NULL;
-	}
-	memcpy(&connection->client, client, (size_t)client_size);
+	struct bufferevent *stream =
+		bufferevent_socket_new(server->options.base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!stream)
+		close(fd);
+	if (!connection || !stream)
+		goto failed;
 	connection->server = server;
+	connection->stream = stream;
+	if (server->options.tls && !connection_open_tls(connection))
+		goto failed;
+	memcpy(&connection->client, client, (size_t)client_size);
 	LIST_INIT(&connection->queries);
 	connection->progress_ms = clock_now_ms();
 	TAILQ_INSERT_TAIL(&server->handshaking, connection, link);
@@ -447,6 +544,11 @@ static struct connection *connection_open(struct connection_server *server, evut
 				 server->options.protocol->input_max);
 	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 	return connection;
+failed:
+	if (stream)
+		bufferevent_free(stream);
+	free(connection);
+	return NULL;
 }
 
 /* Best effort: replies leave at once, and the kernel keeps few for those who do not read. */
@@ -473,7 +575,6 @@ static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t 
 	if (!connection) {
 		connection_leave(server, client);
 		connection_count(server, CONNECTION_REFUSED);
-		close(fd);
 		return;
 	}
 	connection_count(server, CONNECTION_ACCEPTED);
@@ -521,12 +622,14 @@ struct connection_server *connection_server_create(const struct connection_optio
 	TAILQ_INIT(&server->handshaking);
 	TAILQ_INIT(&server->connections);
 	server->timer_ms = INT64_MAX;
+	LIST_INIT(&server->unsealed);
 	server->timer = evtimer_new(options->base, connection_on_timer, server);
-	if (!server->timer) {
-		free(server);
-		return NULL;
-	}
-	return server;
+	server->seal = evtimer_new(options->base, connection_on_seal, server);
+	server->sealed = evbuffer_new();
+	if (server->timer && server->seal && server->sealed)
+		return server;
+	connection_server_destroy(server);
+	return NULL;
 }
 
 static void connection_free_listener(struct connection_listener *listener)
@@ -561,7 +664,12 @@ void connection_server_destroy(struct connection_server *server)
 	connection_close_listeners(server);
 	connection_close_all(&server->handshaking);
 	connection_close_all(&server->connections);
-	event_free(server->timer);
+	if (server->timer)
+		event_free(server->timer);
+	if (server->seal)
+		event_free(server->seal);
+	if (server->sealed)
+		evbuffer_free(server->sealed);
 	free(server);
 }
 

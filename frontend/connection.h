@@ -12,6 +12,9 @@
  *  - work: with CONNECTION_QUERIES_MAX queries of a connection in flight, or CONNECTION_OUTPUT_MAX
  *    octets of replies not yet taken by the client, nothing more is read from it.
  *
+ * With TLS, what has been written while the loop served what had come leaves together at the end of
+ * that: in as few records and system calls as it fits into.
+ *
  * A client that closes its sending side still gets all its replies. One server per worker and
  * protocol, used by the worker's thread alone; counts of connections are shared.
  */
@@ -37,12 +40,15 @@
 struct bufferevent;
 struct connection;
 struct connection_server;
+struct evbuffer;
 struct event_base;
+struct tls_stream;
 
 /* What octets mean: one constant object per protocol. All functions run on the worker's thread. */
 struct connection_protocol {
 	size_t size;      /* of the protocol's own struct, which begins with struct connection */
-	size_t input_max; /* octets read ahead; the kernel holds the client back beyond it */
+	size_t input_max; /* octets read ahead; the kernel holds the client back beyond it (with
+			     TLS, beyond twice as many) */
 	/* The connection can be used: accepted, and with TLS, after the handshake. May be NULL. 0,
 	   or -1: it is closed. */
 	int (*begin)(struct connection *connection);
@@ -59,7 +65,10 @@ struct connection_protocol {
 struct connection {
 	TAILQ_ENTRY(connection) link; /* by time of progress, longest ago first */
 	struct connection_server *server;
-	struct bufferevent *stream;
+	struct bufferevent *stream; /* what the socket brings and takes */
+	struct tls_stream *tls;     /* what is inside; NULL: plain TCP */
+	LIST_ENTRY(connection) unsealed_link;
+	bool unsealed;              /* with TLS: there is output to be sealed, the server knows */
 	LIST_HEAD(, query) queries; /* in flight */
 	unsigned int query_count;
 	int64_t progress_ms;
@@ -112,6 +121,9 @@ bool connection_server_is_empty(const struct connection_server *server);
 /* --- for protocols ---------------------------------------------------------------------------- */
 
 struct serve *connection_serve(const struct connection *connection);
+
+/* Plain octets from the client, to be drained by who takes them. */
+struct evbuffer *connection_input(const struct connection *connection);
 
 /* True while nothing more may be taken from the input. */
 bool connection_is_full(const struct connection *connection);

@@ -9,10 +9,9 @@
 #include "frontend/doh_json.h"
 #include "frontend/http1.h"
 #include "frontend/http2.h"
+#include "frontend/tls_stream.h"
 
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/bufferevent_ssl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -279,7 +278,7 @@ static bool https_take_one(struct https_connection *https, struct evbuffer *inpu
 
 static void https_take_http1(struct https_connection *https)
 {
-	struct evbuffer *input = bufferevent_get_input(https->base.stream);
+	struct evbuffer *input = connection_input(&https->base);
 	while (!https->busy && !https->closing && !connection_is_full(&https->base))
 		if (!https_take_one(https, input))
 			break;
@@ -346,7 +345,7 @@ static bool https_goes_on(struct https_connection *https, bool *sound)
 static bool https_take_http2(struct https_connection *https)
 {
 	struct connection *connection = &https->base;
-	struct evbuffer *input = bufferevent_get_input(connection->stream);
+	struct evbuffer *input = connection_input(connection);
 	int64_t now_ms = clock_now_ms();
 	bool sound = true;
 	while (!https->closing && https_goes_on(https, &sound) && !connection_is_full(connection)) {
@@ -378,10 +377,7 @@ static bool https_speaks_http2(const struct connection *connection)
 {
 	const unsigned char *protocol;
 	unsigned int size;
-	SSL *ssl = bufferevent_openssl_get_ssl(connection->stream);
-	if (!ssl)
-		return false;
-	SSL_get0_alpn_selected(ssl, &protocol, &size);
+	SSL_get0_alpn_selected(tls_stream_session(connection->tls), &protocol, &size);
 	return size == 2 && memcmp(protocol, "h2", 2) == 0;
 }
 
