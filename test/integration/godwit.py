@@ -126,6 +126,15 @@ def wait_until(condition, timeout=10, interval=0.01, message=None):
 _given_ports = set()
 
 
+def _own_ports():
+    """The ports this process gives out: below the range that outgoing connections take theirs from,
+    and with pytest-xdist no other worker's."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    share = 22000 // workers
+    return range(10000 + worker * share, 10000 + (worker + 1) * share)
+
+
 def has_ipv6():
     """Whether ::1 can be used on this machine."""
     try:
@@ -151,10 +160,10 @@ def _port_is_free(port):
 
 
 def free_port():
-    """A port nobody listens on, below the range that outgoing connections take theirs from, and
-    not given out before by this process."""
+    """A port nobody listens on, and not given out before by this process."""
+    ports = _own_ports()
     for _ in range(1000):
-        port = random.randrange(10000, 32000)
+        port = random.choice(ports)
         if port not in _given_ports and _port_is_free(port):
             _given_ports.add(port)
             return port
