@@ -66,7 +66,7 @@ def records(frontend):
 
 def test_every_encrypted_listener_is_told(start):
     tls, https = free_port(), free_port()
-    listen = {f"127.0.0.1:{tls}": ["tls"], f"127.0.0.1:{https}": ["https"]}
+    listen = {f"127.0.0.1:{tls}": ["tls", "quic"], f"127.0.0.1:{https}": ["https"]}
     hints6 = []
     if has_ipv6():
         listen[f"[::1]:{tls}"] = ["tls"]
@@ -74,7 +74,8 @@ def test_every_encrypted_listener_is_told(start):
     frontend = start(listen)
     assert records(frontend) == {
         ((b"dot",), tls): ("dns.example.", ["127.0.0.1"], hints6, None),
-        ((b"h2",), https): ("dns.example.", ["127.0.0.1"], [], "/dns-query{?dns}")}
+        ((b"h2",), https): ("dns.example.", ["127.0.0.1"], [], "/dns-query{?dns}"),
+        ((b"doq",), tls): ("dns.example.", ["127.0.0.1"], [], None)}
     reply = ask(frontend, NAME, "SVCB")
     assert rcode(reply) == "NOERROR" and reply.flags & dns.flags.AA
     assert [rrset.ttl for rrset in reply.answer] == [300]
