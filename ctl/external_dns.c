@@ -184,8 +184,8 @@ static json_t *read_body(struct server *server, struct evhttp_request *request)
 		return NULL;
 	}
 	const char *text = (const char *)evbuffer_pullup(body, -1);
-	json_t *json =
-		json_loadb(text ? text : "", text ? size : 0, JSON_REJECT_DUPLICATES, &error);
+	json_t *json = json_loadb(text ? text : "", text ? size : 0,
+				  JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
 	evbuffer_drain(body, size);
 	if (!json) {
 		char line[256];

@@ -303,6 +303,8 @@ enum webhook_result webhook_adjust(struct webhook *webhook, json_t *endpoints)
 	json_t *endpoint;
 	size_t i;
 
+	if (json_is_null(endpoints)) /* Go's empty list */
+		return WEBHOOK_OK;
 	if (!json_is_array(endpoints)) {
 		snprintf(webhook->error, sizeof(webhook->error), "an array of endpoints is wanted");
 		return WEBHOOK_BAD_REQUEST;

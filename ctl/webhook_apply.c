@@ -159,6 +159,8 @@ static enum webhook_result read_changes(struct apply *apply, const json_t *chang
 	struct webhook *webhook = apply->webhook;
 	enum webhook_result result = WEBHOOK_OK;
 
+	if (json_is_null(changes))
+		return WEBHOOK_OK;
 	if (!json_is_object(changes)) {
 		snprintf(webhook->error, sizeof(webhook->error),
 			 "an object with create, updateOld, updateNew and delete is wanted");

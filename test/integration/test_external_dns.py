@@ -222,6 +222,16 @@ def test_adjusted_endpoints_look_like_those_that_are_read(zone_store, start_prov
         assert records[e["dnsName"], e["recordType"]]["targets"] == e["targets"]
 
 
+def test_nothing_at_all_is_null(zone_store, start_provider):
+    """As Go writes a list or an object that nobody has made."""
+    provider = start_provider(zone_store.url)
+    before = provider.records()
+    assert provider.request("POST", "/adjustendpoints", "null") == (200, MEDIA, "null")
+    assert provider.request("POST", "/records", "null")[0] == 204
+    provider.apply(create=None, updateOld=None, updateNew=None, delete=None)
+    assert provider.records() == before
+
+
 def test_records_keep_their_ttl_until_another_is_given(zone_store, start_provider):
     provider = start_provider(zone_store.url, "--ttl", "1m")
     new = endpoint("new.example.com", "A", "192.0.2.7")
