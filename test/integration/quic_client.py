@@ -155,6 +155,16 @@ class QuicClient:
         except Ended as ended:
             return ended.code
 
+    def seal(self, payload):
+        """A packet with these octets in it that the server can open."""
+        crypto = next(crypto for epoch, crypto in self.quic._cryptos.items()
+                      if epoch.name == "ONE_RTT")
+        sequence = self.quic._packet_number
+        self.quic._packet_number += 1
+        header = bytes([0x41 | crypto.key_phase << 2]) + self.quic._peer_cid.cid + \
+            struct.pack("!H", sequence & 0xffff)
+        return crypto.encrypt_packet(header, payload, sequence)
+
     # --- DNS ------------------------------------------------------------------------------------
 
     def send_octets(self, octets, end=True):
@@ -187,6 +197,8 @@ class QuicClient:
         return self.quic.tls._peer_certificate
 
     def close(self):
+        if self.socket.fileno() < 0:
+            return
         self.quic.close()
         self.flush()
         self.socket.close()
