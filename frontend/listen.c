@@ -1,6 +1,8 @@
 /* Opening listening sockets. */
 #include "frontend/listen.h"
 
+#include "common/log.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -9,6 +11,8 @@
 #include <unistd.h>
 
 #define LISTEN_BACKLOG 1024
+#define LISTEN_STREAM_PROTOCOLS                                                                    \
+	(FRONTEND_PROTOCOL_TCP | FRONTEND_PROTOCOL_TLS | FRONTEND_PROTOCOL_HTTPS)
 /* Room for bursts while a worker is busy; the kernel cuts it to net.core.rmem_max. */
 #define LISTEN_UDP_BUFFER (4 * 1024 * 1024)
 
@@ -35,6 +39,24 @@ static int listen_set(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value));
 }
 
+/*
+ * Binds, also to an address that no interface has: an anycast address may be put there later, by
+ * the announcer that waits for us to answer.
+ */
+static int listen_bind(int fd, const struct address *address)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&address->addr;
+	if (bind(fd, addr, address->addr_size) == 0)
+		return 0;
+	if (errno != EADDRNOTAVAIL)
+		return -1;
+	if (addr->sa_family == AF_INET)
+		listen_set(fd, IPPROTO_IP, IP_FREEBIND, 1);
+	else
+		listen_set(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+	return bind(fd, addr, address->addr_size);
+}
+
 static int listen_open(const struct address *address, int type, bool share)
 {
 	int family = address->addr.ss_family;
@@ -49,7 +71,7 @@ static int listen_open(const struct address *address, int type, bool share)
 	/* Connections of a server that ran before may still linger in TIME_WAIT. */
 	if (type == SOCK_STREAM && listen_set(fd, SOL_SOCKET, SO_REUSEADDR, 1) != 0)
 		goto failed;
-	if (bind(fd, (const struct sockaddr *)&address->addr, address->addr_size) != 0)
+	if (listen_bind(fd, address) != 0)
 		goto failed;
 	return fd;
 failed:;
@@ -126,6 +148,27 @@ static int listen_probe(const struct address *address, int type, const char *pro
 	return 0;
 }
 
+/* Says so when no interface has an address yet: it may be meant, or a slip. */
+static void listen_note_absence(const struct address *address)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int fd = socket(address->addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage any_port = address->addr;
+	if (fd < 0)
+		return;
+	if (any_port.ss_family == AF_INET)
+		((struct sockaddr_in *)&any_port)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&any_port)->sin6_port = 0;
+	if (bind(fd, (const struct sockaddr *)&any_port, address->addr_size) != 0 &&
+	    errno == EADDRNOTAVAIL) {
+		address_format((const struct sockaddr *)&address->addr, text, sizeof(text));
+		log_warning("no interface has this address yet: queries come once one has it",
+			    "address=%s", text);
+	}
+	close(fd);
+}
+
 int listen_check_free(const struct frontend_config *config, char *error, size_t error_size)
 {
 	for (size_t i = 0; i < config->listen_count; i++) {
@@ -133,9 +176,10 @@ int listen_check_free(const struct frontend_config *config, char *error, size_t 
 		if ((listen->protocols & (FRONTEND_PROTOCOL_UDP | FRONTEND_PROTOCOL_QUIC)) &&
 		    listen_probe(&listen->address, SOCK_DGRAM, "UDP", error, error_size) != 0)
 			return -1;
-		if ((listen->protocols & FRONTEND_PROTOCOL_TCP) &&
+		if ((listen->protocols & LISTEN_STREAM_PROTOCOLS) &&
 		    listen_probe(&listen->address, SOCK_STREAM, "TCP", error, error_size) != 0)
 			return -1;
+		listen_note_absence(&listen->address);
 	}
 	return 0;
 }

@@ -16,13 +16,13 @@
  */
 int listen_open_udp(const struct address *address, char *error, size_t error_size);
 
-/* The same for TCP: bound and listening. */
+/* The same for TCP: bound and listening. Either may be bound to an address no interface has yet. */
 int listen_open_tcp(const struct address *address, char *error, size_t error_size);
 
 /*
- * Fails, with a line in `error`, when any other socket is bound to an address of `config`. Needed
- * because SO_REUSEPORT would let a second front end of the same user take half of the queries
- * without a word. 0 or -1.
+ * Warns of addresses that no interface has. Fails, with a line in `error`, when any other socket is
+ * bound to an address of `config`. Needed because SO_REUSEPORT would let a second front end of the
+ * same user take half of the queries without a word. 0 or -1.
  */
 int listen_check_free(const struct frontend_config *config, char *error, size_t error_size);
 

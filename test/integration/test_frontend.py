@@ -475,6 +475,17 @@ def test_second_frontend_does_not_share_the_port(frontend, tmp_path):
     assert done.returncode == 1 and frontend.address in done.stderr
 
 
+def test_an_address_may_come_later(foreign, start_frontend):
+    """Anycast: the announcer puts the address on the machine once it sees us answer."""
+    listen = [{"address": f"{address}:{free_port()}", "protocols": ["udp", "tcp"]}
+              for address in (["127.0.0.1", "192.0.2.53"] + ["[2001:db8::53]"] * has_ipv6())]
+    frontend = start_frontend([foreign.address], listen=listen).wait_ready()
+    assert answers(ask(frontend, NAME)) == ["192.0.2.1"]
+    log = frontend.log()
+    assert log.count("no interface has this address yet") == len(listen) - 1
+    assert f'address={listen[1]["address"]}' in log
+
+
 def test_sigterm_answers_what_is_in_flight(frontend):
     slow, other = (dns.message.make_query(f"delay-0-1000.{name}.example.", "A") for name in "ab")
     with Stream(frontend) as stream, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
