@@ -6,6 +6,7 @@ aioquic is no Debian 12 package. It comes from PyPI into a virtual environment o
 directory, made once; where that cannot be had, tests that need it are skipped with the reason.
 """
 
+import fcntl
 import functools
 import socket
 import struct
@@ -22,7 +23,13 @@ INSTALL_TIMEOUT = 240
 
 
 def _install():
-    """The directory with aioquic's packages, and why there is none."""
+    """The directory with aioquic's packages, and why there is none. One at a time does it."""
+    with open(BUILD / "test-quic-client.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _install_alone()
+
+
+def _install_alone():
     environment = BUILD / "test-quic-client"
     packages = (environment / "lib" / f"python3.{sys.version_info.minor}" / "site-packages")
     if (environment / "complete").exists():
