@@ -269,7 +269,8 @@ def run_rounds(entries, plan):
         for (labels, function), found in zip(entries, rounds):
             found.append(function())
             say(f"  {'  '.join(labels.values()):44}{found[-1]['rate']:10,.0f}/s "
-                f"{found[-1]['cpu_us']:9.2f} us")
+                f"{found[-1]['cpu_us']:9.2f} us"
+                f"{'  odd: ' + str(found[-1]['odd']) if found[-1]['odd'] else ''}")
     return [{**labels, **{key: statistics.median(one[key] for one in found) for key in found[0]},
              "rounds": found} for (labels, _), found in zip(entries, rounds)]
 

@@ -249,28 +249,36 @@ static SSL_SESSION *make_session(struct bench *bench)
 
 /* --- handshakes ------------------------------------------------------------------------------- */
 
-static bool client_begin(struct bench *bench, struct client *client)
+/* Opens the next connection; what became of its first step, which may well be the last. */
+static int client_begin(struct bench *bench, struct client *client)
 {
 	if (!client_open(bench, client))
-		return false;
+		fail("cannot connect", strerror(errno));
 	fcntl(client->fd, F_SETFL, O_NONBLOCK);
-	return client_step(bench, client) == 0;
+	return client_step(bench, client);
 }
 
-static void client_end(struct bench *bench, struct client *client, int result)
+static void client_count(struct bench *bench, const struct client *client, int result)
 {
 	struct counts *counts = &bench->counts;
 
-	if (result > 0) {
-		counts->done++;
-		counts->resumed += (uint64_t)SSL_session_reused(client->ssl);
-		histogram_add(&counts->latency, clock_now_ns() - client->begun_ns);
-	} else {
+	if (result < 0) {
 		counts->failed++;
+		return;
 	}
-	client_close(client);
-	if (!client_begin(bench, client))
-		fail("cannot connect", strerror(errno));
+	counts->done++;
+	counts->resumed += (uint64_t)SSL_session_reused(client->ssl);
+	histogram_add(&counts->latency, clock_now_ns() - client->begun_ns);
+}
+
+/* Counts a connection that has come to its end, and those after it that end at once. */
+static void client_go_on(struct bench *bench, struct client *client, int result)
+{
+	while (result != 0) {
+		client_count(bench, client, result);
+		client_close(client);
+		result = client_begin(bench, client);
+	}
 }
 
 static double run(struct bench *bench, double seconds)
@@ -284,11 +292,9 @@ static double run(struct bench *bench, double seconds)
 		if (poll(polls, bench->options.window, WAIT_MS) <= 0)
 			fail("no progress", "the server does not go on");
 		for (unsigned int i = 0; i < bench->options.window; i++) {
-			int result = 0;
+			struct client *client = &bench->clients[i];
 			if (polls[i].revents)
-				result = client_step(bench, &bench->clients[i]);
-			if (result != 0)
-				client_end(bench, &bench->clients[i], result);
+				client_go_on(bench, client, client_step(bench, client));
 		}
 	}
 	return (double)(clock_now_ns() - start_ns) / 1e9;
@@ -302,10 +308,8 @@ static void say(const char *line)
 
 static void measure(struct bench *bench)
 {
-	for (unsigned int i = 0; i < bench->options.window; i++) {
-		if (!client_begin(bench, &bench->clients[i]))
-			fail("cannot connect", strerror(errno));
-	}
+	for (unsigned int i = 0; i < bench->options.window; i++)
+		client_go_on(bench, &bench->clients[i], client_begin(bench, &bench->clients[i]));
 	run(bench, bench->options.warm_seconds);
 	memset(&bench->counts, 0, sizeof(bench->counts));
 	say("measuring");
