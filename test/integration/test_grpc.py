@@ -169,7 +169,8 @@ def test_thousands_of_unknown_fields_are_refused(client):
 
 
 @pytest.mark.parametrize("wire", [
-    b"", b"\x00" * 11, dns.message.make_response(dns.message.make_query("example.com", "A")).to_wire()])
+    b"", b"\x00" * 11, dns.message.make_response(dns.message.make_query("example.com", "A")).to_wire()],
+    ids=["nothing", "no header", "a reply"])
 def test_packets_without_a_reply_are_an_invalid_argument(client, wire):
     with pytest.raises(grpc.RpcError) as failure:
         client.query_bytes(wire)
