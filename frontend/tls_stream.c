@@ -110,7 +110,7 @@ void tls_stream_destroy(struct tls_stream *stream)
 static enum tls_stream_state tls_stream_conclude(struct tls_stream *stream, int result)
 {
 	int error = SSL_get_error(stream->ssl, result);
-	ERR_clear_error(); /* the queue is the thread's: what is wrong here is not the next one's */
+	ERR_clear_error();
 	if (error == SSL_ERROR_WANT_READ)
 		return TLS_STREAM_OPEN;
 	if (error == SSL_ERROR_ZERO_RETURN)
@@ -125,6 +125,7 @@ enum tls_stream_state tls_stream_receive(struct tls_stream *stream)
 	int result;
 	if (stream->failed)
 		return TLS_STREAM_FAILED;
+	ERR_clear_error(); /* SSL_get_error would take what others have left for its own */
 	if (!tls_stream_is_open(stream) && (result = SSL_do_handshake(stream->ssl)) != 1)
 		return tls_stream_conclude(stream, result);
 	while ((result = SSL_read(stream->ssl, plain, sizeof(plain))) > 0) {
