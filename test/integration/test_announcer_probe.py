@@ -124,7 +124,6 @@ def test_a_stopped_front_end_is_noticed_within_fall_intervals(frontend, start_an
     for _ in range(2):
         with announcer.going_down() as gone:
             frontend.process.send_signal(signal.SIGSTOP)
-        assert gone.seconds >= TIMEOUT - 0.01
         assert gone.seconds <= FALL * INTERVAL + 0.1 + SLACK
         assert "no answer within 500 ms" in announcer.service()["cause"]
         frontend.process.send_signal(signal.SIGCONT)
