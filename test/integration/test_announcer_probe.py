@@ -122,8 +122,13 @@ def test_a_life_line_is_quicker_than_any_probe(tmp_path, backend, start_frontend
 def test_a_stopped_front_end_is_noticed_within_fall_intervals(frontend, start_announcer):
     announcer = start_announcer(frontend).wait_state("up")
     for _ in range(2):
+        # Right after an answer no question is under way that could run out of time sooner.
+        answered = announcer.metric("godwit_announcer_probes_total")
+        wait_until(lambda: announcer.metric("godwit_announcer_probes_total") >= answered + 2,
+                   interval=0.001)
         with announcer.going_down() as gone:
             frontend.process.send_signal(signal.SIGSTOP)
+        assert gone.seconds >= TIMEOUT - 0.01
         assert gone.seconds <= FALL * INTERVAL + 0.1 + SLACK
         assert "no answer within 500 ms" in announcer.service()["cause"]
         frontend.process.send_signal(signal.SIGCONT)
