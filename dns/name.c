@@ -229,12 +229,40 @@ bool dns_name_is_within(const uint8_t *name, const uint8_t *apex)
 	return dns_name_equal(name, apex);
 }
 
+/* Lowers eight octets at once. */
+static uint64_t lower_word(uint64_t word)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t low = word & 0x7f * ones;
+	uint64_t from_a = low + (0x80 - 'A') * ones; /* the upper bit of an octet: it is >= 'A' */
+	uint64_t past_z = low + (0x7f - 'Z') * ones; /* and > 'Z' */
+	uint64_t upper = (from_a ^ past_z) & ~word & 0x80 * ones;
+
+	return word | upper >> 2;
+}
+
+static void copy_lower_word(const uint8_t *from, uint8_t *to)
+{
+	uint64_t word;
+
+	memcpy(&word, from, sizeof(word));
+	word = lower_word(word);
+	memcpy(to, &word, sizeof(word));
+}
+
 size_t dns_name_copy_lower(const uint8_t *name, uint8_t *out)
 {
 	size_t size = dns_name_size(name);
+	size_t at = 0;
 
-	for (size_t i = 0; i < size; i++)
-		out[i] = dns_lower(name[i]);
+	for (; at + sizeof(uint64_t) <= size; at += sizeof(uint64_t))
+		copy_lower_word(name + at, out + at);
+	if (at > 0 && at < size) { /* the rest, and some of what is done already */
+		copy_lower_word(name + size - sizeof(uint64_t), out + size - sizeof(uint64_t));
+		return size;
+	}
+	for (; at < size; at++)
+		out[at] = dns_lower(name[at]);
 	return size;
 }
 

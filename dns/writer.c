@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define POINTER_BITS 0xc000
-#define POINTER_MAX 0x3fff /* a pointer has 14 bits */
-#define OPT_FIXED_SIZE 11  /* root owner, type, class, TTL, data length */
+#define POINTER_MAX 0x3fff   /* a pointer has 14 bits */
+#define QUESTION_REST_SIZE 5 /* behind the labels of its name: root, type, class */
+#define OPT_FIXED_SIZE 11    /* root owner, type, class, TTL, data length */
 
 /* A name about to be written: where its labels start, and a tag for each suffix. */
 struct name_parts {
@@ -16,7 +17,11 @@ struct name_parts {
 	uint16_t tags[DNS_LABELS_MAX];
 };
 
-/* A tag is a small hash of a suffix, case ignored, so that most comparisons end at two octets. */
+/*
+ * A tag is a small hash of a suffix, case ignored, so that most comparisons end at two octets. Of
+ * each label it knows the length and the octets at both ends: names whose labels differ in between
+ * alone are rare, and cost a comparison each.
+ */
 static void name_find_parts(const uint8_t *name, struct name_parts *parts)
 {
 	uint32_t hash = 0;
@@ -24,10 +29,22 @@ static void name_find_parts(const uint8_t *name, struct name_parts *parts)
 	parts->count = dns_name_find_labels(name, parts->offsets);
 	for (unsigned int i = parts->count; i-- > 0;) {
 		const uint8_t *label = name + parts->offsets[i];
-		for (unsigned int k = 0; k <= *label; k++)
-			hash = (hash ^ dns_lower(label[k])) * 16777619u;
+		uint32_t ends = (uint32_t)dns_lower(label[1]) << 8 | dns_lower(label[*label]) << 16;
+		hash = (hash ^ ends ^ *label) * 0x9e3779b1u;
 		parts->tags[i] = (uint16_t)(hash >> 16);
 	}
+}
+
+/* Both of the same length. */
+static bool label_is_equal(const uint8_t *a, const uint8_t *b)
+{
+	if (memcmp(a, b, 1u + *a) == 0)
+		return true;
+	for (unsigned int i = 1; i <= *a; i++) {
+		if (dns_lower(a[i]) != dns_lower(b[i]))
+			return false;
+	}
+	return true;
 }
 
 /* True when the name at `offset` of the message, which we wrote, is `name`. */
@@ -42,10 +59,8 @@ static bool name_is_at(const struct dns_writer *writer, uint16_t offset, const u
 			return false;
 		if (*p == 0)
 			return true;
-		for (unsigned int k = 1; k <= *name; k++) {
-			if (dns_lower(p[k]) != dns_lower(name[k]))
-				return false;
-		}
+		if (!label_is_equal(p, name))
+			return false;
 		p += 1 + *p;
 		name += 1 + *name;
 	}
@@ -84,14 +99,51 @@ static int writer_put_bytes(struct dns_writer *writer, const uint8_t *bytes, siz
 	return 0;
 }
 
+static void writer_put_pointer(struct dns_writer *writer, uint16_t target)
+{
+	dns_put16(writer->buffer + writer->size, POINTER_BITS | target);
+	writer->size += 2;
+}
+
+/*
+ * Where `name` stands in the message if it is the question's name or the end of it, that very
+ * memory, as the owners of most records are; else 0, and for the root, which needs no pointer.
+ */
+static uint16_t writer_find_in_question(const struct dns_writer *writer, const uint8_t *name)
+{
+	uintptr_t offset = (uintptr_t)name - (uintptr_t)writer->question;
+
+	return offset < writer->question_size ? (uint16_t)(DNS_HEADER_SIZE + offset) : 0;
+}
+
+/* Makes the question's name one to point to: before any other, and only when there is another. */
+static void writer_remember_question(struct dns_writer *writer)
+{
+	struct name_parts parts;
+
+	if (writer->question_size == 0)
+		return;
+	name_find_parts(writer->question, &parts);
+	for (unsigned int i = 0; i < parts.count; i++)
+		writer_remember_name(writer, DNS_HEADER_SIZE + parts.offsets[i], parts.tags[i]);
+}
+
 /* Writes labels until one whose suffix stands in the message already, then a pointer to it. */
 static int writer_put_name(struct dns_writer *writer, const uint8_t *name)
 {
 	struct name_parts parts;
 	size_t kept;
-	uint16_t target = 0;
+	uint16_t target = writer_find_in_question(writer, name);
 	unsigned int i;
 
+	if (target != 0) {
+		if (!writer_has_room(writer, 2))
+			return DNS_ERROR_NO_SPACE;
+		writer_put_pointer(writer, target);
+		return 0;
+	}
+	if (writer->known_count == 0)
+		writer_remember_question(writer);
 	name_find_parts(name, &parts);
 	for (i = 0; i < parts.count; i++) {
 		target = writer_find_name(writer, name + parts.offsets[i], parts.tags[i]);
@@ -109,8 +161,7 @@ static int writer_put_name(struct dns_writer *writer, const uint8_t *name)
 		writer->buffer[writer->size++] = 0;
 		return 0;
 	}
-	dns_put16(writer->buffer + writer->size, POINTER_BITS | target);
-	writer->size += 2;
+	writer_put_pointer(writer, target);
 	return 0;
 }
 
@@ -176,13 +227,12 @@ void dns_writer_init(struct dns_writer *writer, uint8_t *buffer, size_t capacity
 	dns_put16(buffer, query->id);
 	dns_put16(buffer + 2, (uint16_t)(DNS_FLAG_QR | query->opcode << DNS_OPCODE_SHIFT |
 					 (query->flags & DNS_FLAG_RD)));
+	writer->question = query->qname;
+	writer->question_size = 0;
 	if (query->question_size == 0)
 		return;
 
-	struct name_parts parts;
-	name_find_parts(query->qname, &parts);
-	for (unsigned int i = 0; i < parts.count; i++)
-		writer_remember_name(writer, writer->size + parts.offsets[i], parts.tags[i]);
+	writer->question_size = query->question_size - QUESTION_REST_SIZE;
 	memcpy(buffer + writer->size, query->qname, query->question_size);
 	writer->size += query->question_size;
 	writer->counts[0] = 1;

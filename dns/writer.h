@@ -25,16 +25,20 @@ enum dns_section { DNS_SECTION_ANSWER = 1, DNS_SECTION_AUTHORITY = 2, DNS_SECTIO
 struct dns_writer {
 	uint8_t *buffer;
 	size_t capacity;
-	size_t size;        /* octets written so far */
-	uint16_t counts[4]; /* records per section; [0] is questions */
-	uint16_t known_count;
-	uint16_t known[DNS_WRITER_NAMES];      /* offsets of suffixes already written */
+	size_t size;                      /* octets written so far */
+	uint16_t counts[4];               /* records per section; [0] is questions */
+	const uint8_t *question;          /* the query's own name; borrowed */
+	size_t question_size;             /* octets of its labels; 0: the root, or there is none */
+	uint16_t known_count;             /* 0: not even the question's name is remembered yet */
+	uint16_t known[DNS_WRITER_NAMES]; /* offsets of suffixes already written */
 	uint16_t known_tags[DNS_WRITER_NAMES]; /* and a small hash of each */
 };
 
 /*
  * Starts a reply to `query` in `buffer`: header with the query's ID, opcode and RD, and its
  * question if it could be read. `capacity` at least DNS_UDP_PAYLOAD_MIN, at most DNS_MESSAGE_MAX.
+ * The query's message must outlive the writer: an owner name that is a part of that memory costs no
+ * look-up.
  */
 void dns_writer_init(struct dns_writer *writer, uint8_t *buffer, size_t capacity,
 		     const struct dns_query *query);
