@@ -10,6 +10,8 @@
 
 #include "common/address.h"
 #include "common/admin_connections.h"
+#include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/notify.h"
@@ -51,6 +53,8 @@ struct admin {
 	struct admin_connections connections;
 	struct event *stop_event;
 	struct event *notify_event; /* NULL: no service manager listens */
+	struct event *look_event;   /* at `heartbeats`; NULL: there are none */
+	struct heartbeats *heartbeats;
 	int stop_fd;                /* an eventfd: written by admin_stop, read by the loop */
 	pthread_t thread;
 	bool running;
@@ -268,6 +272,15 @@ static void admin_on_notify(evutil_socket_t fd, short what, void *ctx)
 	notify_status(reason, alive);
 }
 
+static void admin_on_look(evutil_socket_t fd, short what, void *ctx)
+{
+	struct admin *admin = ctx;
+	(void)fd;
+	(void)what;
+
+	heartbeats_look(admin->heartbeats, clock_now_ms());
+}
+
 static void admin_on_resume(evutil_socket_t fd, short what, void *listener)
 {
 	(void)fd;
@@ -427,6 +440,19 @@ void admin_set_live(struct admin *admin, admin_ready_fn live, void *ctx)
 	pthread_mutex_unlock(&admin->pages_lock);
 }
 
+int admin_watch(struct admin *admin, struct heartbeats *heartbeats)
+{
+	const struct timeval interval = {.tv_sec = HEARTBEAT_MS / 1000};
+
+	admin->heartbeats = heartbeats;
+	admin->look_event = event_new(admin->base, -1, EV_PERSIST, admin_on_look, admin);
+	if (!admin->look_event || event_add(admin->look_event, &interval) != 0)
+		return -1;
+	metrics_add_collector(admin->metrics, heartbeats_collect, heartbeats);
+	admin_set_live(admin, heartbeats_describe, heartbeats);
+	return 0;
+}
+
 void admin_add_page(struct admin *admin, enum admin_method method, const char *path,
 		    admin_page_fn page, void *ctx)
 {
@@ -458,6 +484,8 @@ void admin_stop(struct admin *admin)
 	admin_connections_clear(&admin->connections);
 	if (admin->notify_event)
 		event_free(admin->notify_event);
+	if (admin->look_event)
+		event_free(admin->look_event);
 	if (admin->stop_event)
 		event_free(admin->stop_event);
 	if (admin->stop_fd >= 0)

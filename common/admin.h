@@ -3,10 +3,10 @@
  * and what a program adds, on a thread of its own, so that a scrape or a probe is answered while
  * the rest is busy.
  *
- * /livez answers 200 as long as the process runs its loops, else 503; /readyz answers 200, or 503
- * with one line that says what is missing. A service manager that started the program is told the
- * same, and its watchdog fed while /livez says 200 (notify.h). Made for trusted networks: no TLS,
- * small limits.
+ * /livez answers 200 as long as the program's threads move (heartbeat.h), else 503; /readyz answers
+ * 200, or 503 with one line that says what is missing. A service manager that started the program is
+ * told the same, and its watchdog fed while /livez says 200 (notify.h). Made for trusted networks:
+ * no TLS, small limits.
  */
 #ifndef GODWIT_COMMON_ADMIN_H
 #define GODWIT_COMMON_ADMIN_H
@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 struct admin;
+struct heartbeats;
 struct metrics;
 
 /*
@@ -44,6 +45,12 @@ struct admin *admin_start(const char *address, struct metrics *metrics, admin_re
  * good until the server is stopped.
  */
 void admin_set_live(struct admin *admin, admin_ready_fn live, void *ctx);
+
+/*
+ * Looks at the program's heartbeats every second, and lets them judge /livez. Before admin_serve;
+ * they must be good until the server is stopped. 0, or -1 when memory is short.
+ */
+int admin_watch(struct admin *admin, struct heartbeats *heartbeats);
 
 /* How a page is asked for: GET reads, POST does something. */
 enum admin_method { ADMIN_GET, ADMIN_POST };
