@@ -401,6 +401,16 @@ static void note_facts(struct answer *answer, const struct lookup_name *name,
 	facts_add_walk(answer->info, &facts);
 }
 
+/* Notes the zone of the name asked for. */
+static void note_zone(struct answer *answer)
+{
+	const struct lookup_name *name = &answer->name;
+
+	if (answer->info)
+		answer->info->zone_size = (uint8_t)(name->wire + answer->query->qname_size -
+						    name_suffix(name, answer->apex_label));
+}
+
 /* One round of RFC 1034 section 4.3.2, for the current name. */
 static enum outcome answer_name(struct answer *answer)
 {
@@ -414,6 +424,8 @@ static enum outcome answer_name(struct answer *answer)
 		return OUTCOME_DONE; /* an alias led out of what we serve: the rest is for others */
 	}
 	answer->flags |= DNS_FLAG_AA;
+	if (answer->alias_count == 0)
+		note_zone(answer);
 	walk_zone(answer->mirror, answer->zone, answer->apex_label, &answer->name,
 		  answer->query->qtype, false, &walk);
 	note_facts(answer, &answer->name, answer->apex_label, &walk);
@@ -522,6 +534,7 @@ size_t answer_query(const struct mirror *mirror, const uint8_t *query, size_t si
 	if (info) {
 		info->fact_count = 0;
 		info->is_volatile = false;
+		info->zone_size = 0;
 	}
 	if (rcode == DNS_QUERY_DROP)
 		return 0;

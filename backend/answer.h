@@ -24,6 +24,9 @@ struct answer_info {
 	uint16_t qtype;   /* 0 when the question could not be read */
 	bool wants_facts; /* set by the caller: fill in what follows */
 	bool is_volatile; /* the facts are too many to tell: good for one use */
+	/* Octets of the name of the zone that the question's name is in, which ends that name; 0:
+	   in none of ours. Aliases may have led to others. */
+	uint8_t zone_size;
 	unsigned int fact_count;
 	uint64_t facts[ANSWER_FACTS_MAX]; /* dns_fact_hash */
 };

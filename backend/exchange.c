@@ -106,10 +106,11 @@ static void answer_question(struct exchange *exchange, const struct batch_questi
 				    QUERY_SERVICE_UDP_PAYLOAD, reply, &info);
 	if (size == 0) {
 		metrics_add(shard, BACKEND_EXCHANGE_UNANSWERED, 1);
-		batch_end_answer(writer, 0, NULL, 0, false);
+		batch_end_answer(writer, 0, NULL, 0, false, 0);
 		return;
 	}
-	batch_end_answer(writer, size, info.facts, info.fact_count, info.is_volatile);
+	batch_end_answer(writer, size, info.facts, info.fact_count, info.is_volatile,
+			 info.zone_size);
 	metrics_add(shard, backend_counter_of_rcode(info.rcode), 1);
 	metrics_add(shard, backend_counter_of_qtype(info.qtype), 1);
 }

@@ -14,6 +14,7 @@ enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_OCTETS = 2, WIRE_FIXED3
 #define TAG_FACTS TAG(3, WIRE_OCTETS)
 #define TAG_FACT TAG(3, WIRE_FIXED64)
 #define TAG_VOLATILE TAG(4, WIRE_VARINT)
+#define TAG_ZONE TAG(5, WIRE_VARINT)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -153,6 +154,9 @@ static bool read_answer(struct batch_reader *entry, struct batch_answer *out)
 		case TAG_VOLATILE:
 			out->is_volatile = out->is_volatile || field.number != 0;
 			break;
+		case TAG_ZONE: /* no name is longer than an octet can say */
+			out->zone_size = field.number <= UINT8_MAX ? (uint8_t)field.number : 0;
+			break;
 		}
 	}
 	return result == BATCH_END;
@@ -168,6 +172,7 @@ enum batch_read batch_read_answer(struct batch_reader *reader, struct batch_answ
 	out->msg = NULL;
 	out->size = 0;
 	out->is_volatile = false;
+	out->zone_size = 0;
 	out->fact_count = 0;
 	if (!read_answer(&entry, out))
 		return BATCH_MALFORMED;
@@ -248,7 +253,7 @@ static uint8_t *put_facts(uint8_t *at, const uint64_t *facts, unsigned int count
 }
 
 void batch_end_answer(struct batch_writer *writer, size_t size, const uint64_t *facts,
-		      unsigned int fact_count, bool is_volatile)
+		      unsigned int fact_count, bool is_volatile, uint8_t zone_size)
 {
 	uint8_t *msg = writer->octets + writer->msg;
 	uint8_t *at = msg + size;
@@ -258,6 +263,10 @@ void batch_end_answer(struct batch_writer *writer, size_t size, const uint64_t *
 		*at++ = 1;
 	} else if (fact_count > 0) {
 		at = put_facts(at, facts, fact_count);
+	}
+	if (zone_size > 0) {
+		*at++ = TAG_ZONE;
+		at = put_varint(at, zone_size);
 	}
 	writer->size = (size_t)(at - writer->octets);
 	put_padded(writer->octets + writer->start + 1,

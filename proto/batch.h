@@ -28,7 +28,7 @@
 #define BATCH_FACTS_MAX 8
 
 /* Octets around a DNS message in an answer, at most. */
-#define BATCH_ANSWER_OVERHEAD (14 + 2 + 8 * BATCH_FACTS_MAX + 2)
+#define BATCH_ANSWER_OVERHEAD (14 + 2 + 8 * BATCH_FACTS_MAX + 2 + 3)
 
 struct batch_question {
 	uint32_t id;
@@ -41,6 +41,7 @@ struct batch_answer {
 	uint8_t *msg; /* in the reader's octets */
 	size_t size;  /* 0: there is no answer */
 	bool is_volatile;
+	uint8_t zone_size;       /* of the zone's name, the end of the question's; 0: untold */
 	unsigned int fact_count; /* 0 when it is volatile */
 	uint64_t facts[BATCH_FACTS_MAX];
 };
@@ -92,9 +93,9 @@ uint8_t *batch_begin_answer(struct batch_writer *writer, uint32_t id, size_t siz
 
 /*
  * Ends the answer begun, whose DNS message has got `size` octets (0: there is none). `fact_count`
- * is BATCH_FACTS_MAX at most.
+ * is BATCH_FACTS_MAX at most; `zone_size` as in struct batch_answer.
  */
 void batch_end_answer(struct batch_writer *writer, size_t size, const uint64_t *facts,
-		      unsigned int fact_count, bool is_volatile);
+		      unsigned int fact_count, bool is_volatile, uint8_t zone_size);
 
 #endif

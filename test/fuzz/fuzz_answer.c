@@ -124,7 +124,7 @@ static void check_readable(const uint8_t *reply, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static uint8_t reply[ANSWER_SIZE_MAX];
-	struct answer_info info;
+	struct answer_info info = {.wants_facts = true};
 	struct dns_query query;
 	int verdict = dns_query_parse(data, size, &query);
 
@@ -138,6 +138,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	FUZZ_CHECK(dns_reply_matches(&query, reply, reply_size));
 	FUZZ_CHECK(verdict == DNS_RCODE_NOERROR || info.rcode == verdict);
+	FUZZ_CHECK(verdict == DNS_RCODE_NOERROR ? info.zone_size <= query.qname_size
+						: info.zone_size == 0);
 	FUZZ_CHECK(dns_reply_rcode(reply, reply_size) ==
 		   (query.edns.present ? info.rcode : info.rcode & 15));
 	if (query.opcode == DNS_OPCODE_QUERY)

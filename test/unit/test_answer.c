@@ -413,6 +413,37 @@ static void test_additional_rrsets_are_whole_or_absent(void)
 	CU_ASSERT_TRUE(size < 65200);
 }
 
+/* What an answer says its zone is, as text; NULL: none. */
+static const char *zone_of(const char *name, const char *type)
+{
+	static char text[DNS_NAME_TEXT_MAX];
+	static uint8_t reply[ANSWER_SIZE_MAX];
+	uint8_t query[512];
+	struct answer_info info = {.wants_facts = true, .zone_size = 99};
+	size_t size = make_query(query, name, type);
+	const uint8_t *end = query + size - 4;
+
+	mirror_read_begin();
+	answer_query(mirror, query, size, 1232, reply, &info);
+	mirror_read_end();
+	dns_name_to_text(end - info.zone_size, text);
+	return info.zone_size > 0 ? text : NULL;
+}
+
+static void test_an_answer_says_the_zone_of_its_question(void)
+{
+	CU_ASSERT_STRING_EQUAL(zone_of("www.example.com", "A"), "example.com.");
+	CU_ASSERT_STRING_EQUAL(zone_of("example.com", "SOA"), "example.com.");
+	CU_ASSERT_STRING_EQUAL(zone_of("no.such.example.com", "A"), "example.com.");
+	CU_ASSERT_STRING_EQUAL(zone_of("x.cut.example.com", "A"), "example.com.");
+	CU_ASSERT_STRING_EQUAL(zone_of("www.child.example.com", "A"), "child.example.com.");
+	/* The parent's side of a cut, and an alias into another zone: where the question is. */
+	CU_ASSERT_STRING_EQUAL(zone_of("child.example.com", "DS"), "example.com.");
+	CU_ASSERT_STRING_EQUAL(zone_of("into.example.com", "A"), "example.com.");
+	CU_ASSERT_PTR_NULL(zone_of("www.example.net", "A"));
+	CU_ASSERT_PTR_NULL(zone_of("com", "A"));
+}
+
 static void test_bad_packets_get_errors_or_nothing(void)
 {
 	static uint8_t reply[ANSWER_SIZE_MAX];
@@ -483,6 +514,8 @@ int main(void)
 		{"too much for a message is SERVFAIL", test_too_much_for_a_message_is_servfail},
 		{"additional RRsets are whole or absent",
 		 test_additional_rrsets_are_whole_or_absent},
+		{"an answer says the zone of its question",
+		 test_an_answer_says_the_zone_of_its_question},
 		{"bad packets get errors or nothing", test_bad_packets_get_errors_or_nothing},
 		{"noise is survived", test_noise_is_survived},
 	};

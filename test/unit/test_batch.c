@@ -1,6 +1,7 @@
 /* The codec of batches: against protobuf-c, and on octets that make no sense. */
 #include "proto/batch.h"
 
+#include "dns/name.h"
 #include "proto/godwit.pb-c.h"
 #include "suite.h"
 
@@ -48,11 +49,11 @@ static void test_answers_are_read_by_protobuf(void)
 	struct batch_writer writer;
 	batch_writer_init(&writer, octets, sizeof(octets));
 	memcpy(batch_begin_answer(&writer, 300, 65535), "reply", 5);
-	batch_end_answer(&writer, 5, facts, BATCH_FACTS_MAX, false);
+	batch_end_answer(&writer, 5, facts, BATCH_FACTS_MAX, false, DNS_NAME_MAX);
 	memset(batch_begin_answer(&writer, UINT32_MAX, 65535), 'x', 65535);
-	batch_end_answer(&writer, 65535, NULL, 0, true);
+	batch_end_answer(&writer, 65535, NULL, 0, true, 1);
 	batch_begin_answer(&writer, 5, 65535);
-	batch_end_answer(&writer, 0, NULL, 0, false);
+	batch_end_answer(&writer, 0, NULL, 0, false, 0);
 	Godwit__V1__Answers *answers =
 		godwit__v1__answers__unpack(NULL, writer.size, writer.octets);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(answers);
@@ -62,10 +63,13 @@ static void test_answers_are_read_by_protobuf(void)
 	CU_ASSERT_EQUAL_FATAL(answers->answer[0]->n_fact, BATCH_FACTS_MAX);
 	CU_ASSERT_EQUAL(memcmp(answers->answer[0]->fact, facts, sizeof(facts)), 0);
 	CU_ASSERT(!answers->answer[0]->volatile_);
+	CU_ASSERT_EQUAL(answers->answer[0]->zone_size, DNS_NAME_MAX);
 	CU_ASSERT_EQUAL(answers->answer[1]->msg.len, 65535);
 	CU_ASSERT(answers->answer[1]->volatile_);
+	CU_ASSERT_EQUAL(answers->answer[1]->zone_size, 1);
 	CU_ASSERT_EQUAL(answers->answer[2]->id, 5);
 	CU_ASSERT_EQUAL(answers->answer[2]->msg.len, 0);
+	CU_ASSERT_EQUAL(answers->answer[2]->zone_size, 0);
 	godwit__v1__answers__free_unpacked(answers, NULL);
 }
 
@@ -75,7 +79,7 @@ static void test_answer_needs_room_for_the_largest(void)
 	batch_writer_init(&writer, octets, 65535 + BATCH_ANSWER_OVERHEAD);
 	CU_ASSERT_PTR_NOT_NULL(batch_begin_answer(&writer, UINT32_MAX, 65535));
 	batch_end_answer(&writer, 65535, (const uint64_t[BATCH_FACTS_MAX]){0}, BATCH_FACTS_MAX,
-			 false);
+			 false, UINT8_MAX);
 	CU_ASSERT(writer.size <= writer.capacity);
 	CU_ASSERT_PTR_NULL(batch_begin_answer(&writer, 1, 65535));
 }
@@ -107,7 +111,19 @@ static void test_answers_of_protobuf_are_read(void)
 	CU_ASSERT_EQUAL(answer.fact_count, 3);
 	CU_ASSERT_EQUAL(answer.facts[2], 33);
 	CU_ASSERT(!answer.is_volatile);
+	CU_ASSERT_EQUAL(answer.zone_size, 0);
 	CU_ASSERT_EQUAL(batch_read_answer(&reader, &answer), BATCH_END);
+
+	packed.zone_size = DNS_NAME_MAX;
+	batch_reader_init(&reader, octets, pack_answer(&packed));
+	CU_ASSERT_EQUAL_FATAL(batch_read_answer(&reader, &answer), BATCH_READ);
+	CU_ASSERT_EQUAL(answer.zone_size, DNS_NAME_MAX);
+	CU_ASSERT_EQUAL(answer.fact_count, 3);
+
+	packed.zone_size = 256; /* no name's: untold */
+	batch_reader_init(&reader, octets, pack_answer(&packed));
+	CU_ASSERT_EQUAL_FATAL(batch_read_answer(&reader, &answer), BATCH_READ);
+	CU_ASSERT_EQUAL(answer.zone_size, 0);
 
 	packed.n_fact = BATCH_FACTS_MAX + 1;
 	batch_reader_init(&reader, octets, pack_answer(&packed));
@@ -171,7 +187,8 @@ static void test_damaged_messages_are_safe(void)
 	batch_writer_init(&writer, octets, sizeof(octets));
 	for (uint32_t i = 0; i < 8; i++) {
 		memset(batch_begin_answer(&writer, i << 20, 65535), 'r', 40);
-		batch_end_answer(&writer, 40, (const uint64_t[2]){i, i}, 2, i & 1);
+		batch_end_answer(&writer, 40, (const uint64_t[2]){i, i}, 2, i & 1,
+				 (uint8_t)(31 * i));
 	}
 	for (int round = 0; round < 20000; round++) {
 		size_t size = (size_t)rand_r(&seed) % (writer.size + 1);
