@@ -6,7 +6,7 @@
     pods(objects)               (owner, pod specification) of each Deployment and DaemonSet
     containers(pod)             all of them, sidecars first
     check_schema(object)        faults by the Kubernetes API's schema
-    needs_helm, needs_schemas   marks: skipped where scripts/test-chart has not been
+    needs_helm, needs_schemas   marks: skipped where scripts/chart-tools could not get them
 """
 
 import functools
@@ -30,14 +30,16 @@ TOOLS = pathlib.Path(
     or pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
     / "godwit-chart-tools"
 )
-HELM = shutil.which("helm", path=f"{TOOLS}{os.pathsep}{os.environ['PATH']}")
+PATH = f"{TOOLS}{os.pathsep}{os.environ['PATH']}"
+HELM = os.environ.get("GODWIT_HELM") or shutil.which("helm", path=PATH)
+KUBECTL = shutil.which("kubectl", path=PATH)
 SCHEMAS = TOOLS / "schemas"
 # Kinds of the Prometheus operator: no part of the Kubernetes API.
 FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 
-needs_helm = pytest.mark.skipif(HELM is None, reason="no helm here; scripts/test-chart makes one")
+needs_helm = pytest.mark.skipif(HELM is None, reason="no helm here; scripts/chart-tools gets it")
 needs_schemas = pytest.mark.skipif(
-    not SCHEMAS.is_dir(), reason="no Kubernetes schemas here; scripts/test-chart gets them"
+    not SCHEMAS.is_dir(), reason="no Kubernetes schemas here; scripts/chart-tools gets them"
 )
 
 

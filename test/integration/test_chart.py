@@ -14,6 +14,7 @@ from chart import (
     EXAMPLES,
     FOREIGN,
     K8S,
+    KUBECTL,
     MANIFESTS,
     SCHEMAS,
     check_schema,
@@ -196,12 +197,12 @@ def test_the_validation_can_fail():
     assert SCHEMAS.is_dir()
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="no kubectl here")
+@pytest.mark.skipif(KUBECTL is None, reason="no kubectl here; scripts/chart-tools gets it")
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_kustomize_takes_the_manifests(name):
     folder = K8S / "manifests" / name
     done = subprocess.run(
-        ["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=60, check=True
+        [KUBECTL, "kustomize", folder], capture_output=True, text=True, timeout=60, check=True
     )
     built = read(done.stdout)
     assert len(built) == len(MANIFESTS[name]) + 1  # and the namespace
@@ -316,15 +317,16 @@ def test_sidecars_start_before_the_front_end_and_end_after_it():
 @pytest.mark.parametrize(
     "settings, words",
     [
-        ({}, "store.url is required"),
-        ({"store": {"url": "http://x"}}, "store.url: Does not match pattern"),
-        ({"redis": {"enabled": True}, "replica": 2}, "replica is not allowed"),
-        ({"redis": {"enabled": True}, "kind": "StatefulSet"}, "kind must be one of"),
-        ({"redis": {"enabled": True}, "topology": "tiers"}, "backend.insecure=true"),
-        ({"redis": {"enabled": True}, "announcer": {"enabled": True}}, "announcer.config.bgp"),
+        ({}, r"store\.url is required"),
+        ({"store": {"url": "http://x"}}, r"store[./]url'?: .*[Dd]oes not match pattern"),
+        ({"redis": {"enabled": True}, "replica": 2}, r"replica'? (is )?not allowed"),
+        ({"redis": {"enabled": True}, "kind": "StatefulSet"}, r"kind(': value)? must be one of"),
+        ({"redis": {"enabled": True}, "topology": "tiers"}, r"backend\.insecure=true"),
+        ({"redis": {"enabled": True}, "announcer": {"enabled": True}}, r"announcer\.config\.bgp"),
     ],
 )
 def test_values_that_cannot_be_are_refused_with_words(settings, words):
+    """Which helm 3 and 4 put somewhat differently."""
     done = template(check=False, **settings)
     assert done.returncode != 0
-    assert words in done.stderr
+    assert re.search(words, done.stderr), done.stderr
