@@ -3,6 +3,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/cache.h"
@@ -20,14 +21,19 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* How long a reload waits for names of new backends before it goes on without their addresses. */
 #define FRONTEND_RESOLVE_MS 2000
+
+/* A worker that has not ended so long after its own time for it (WORKER_STOP_MS) never will. */
+#define FRONTEND_STOP_PATIENCE_MS 1000
 
 struct frontend {
 	struct frontend_config *config; /* what the workers run with */
 	struct frontend_config *routes; /* what `plan` was made of: `config`, or a later one */
 	struct metrics *metrics;
+	struct heartbeats *heartbeats;
 	struct tls *tls; /* NULL, and the next one: nothing encrypted is listened for */
 	struct clients *clients;
 	struct coherence *coherence; /* NULL, and the next one: no cache */
@@ -35,6 +41,7 @@ struct frontend {
 	struct plan *plan;
 	struct status status; /* has the workers, the cache and the life line */
 	int64_t drain_ms;     /* CLOCK_MONOTONIC, when draining began; 0: it has not */
+	int64_t stop_ms;      /* the same of stopping */
 	struct admin *admin;
 };
 
@@ -59,6 +66,7 @@ static int frontend_create_watcher(struct frontend *frontend)
 		.coherence = frontend->coherence,
 		.sources = frontend->sources,
 		.metrics = frontend->metrics,
+		.heartbeats = frontend->heartbeats,
 	};
 	frontend->status.watcher = watcher_create(&options);
 	return frontend->status.watcher ? 0 : -1;
@@ -124,6 +132,7 @@ static int frontend_create_worker(struct frontend *frontend, unsigned int index,
 			frontend_speaks(frontend->config, FRONTEND_PROTOCOL_QUIC),
 		.config = frontend->config,
 		.metrics = frontend->metrics,
+		.heartbeats = frontend->heartbeats,
 		.cache = status->cache,
 		.coherence = frontend->coherence,
 		.sources = frontend->sources,
@@ -177,15 +186,33 @@ static int frontend_start_life_line(struct frontend *frontend, char *error, size
 {
 	const char *path = frontend->config->watch_socket;
 	struct status *status = &frontend->status;
-	char reason[256];
+	char reason[256] = "out of memory";
+	struct life_line *line = NULL;
 	if (path[0] == '\0')
 		return 0;
-	struct life_line *line =
-		life_line_start(path, status_is_ready, status, reason, sizeof(reason));
+	struct heartbeat *heartbeat = heartbeats_add(frontend->heartbeats, "life-line",
+						     HEARTBEAT_VITAL, HEARTBEAT_BOUND_MS);
+	if (heartbeat)
+		line = life_line_start(path, status_is_ready, status, heartbeat, reason,
+				       sizeof(reason));
 	if (!line)
 		snprintf(error, error_size, "watch_socket: %s", reason);
 	atomic_store(&status->life_line, line);
 	return line ? 0 : -1;
+}
+
+/* Readies the admin server; it looks at the heartbeats of all threads to come. */
+static int frontend_start_admin(struct frontend *frontend, char *error, size_t error_size)
+{
+	frontend->admin = admin_create(frontend->config->admin, frontend->metrics, status_is_ready,
+				       &frontend->status, error, error_size);
+	if (!frontend->admin)
+		return -1;
+	status_add_pages(&frontend->status, frontend->admin);
+	if (admin_watch(frontend->admin, frontend->heartbeats) == 0)
+		return admin_serve(frontend->admin, error, error_size);
+	snprintf(error, error_size, "out of memory");
+	return -1;
 }
 
 static void frontend_log_start(const struct frontend_config *config)
@@ -217,18 +244,19 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	frontend->config = config;
 	frontend->routes = config;
 	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
+	frontend->heartbeats = heartbeats_create("frontend");
+	frontend->status.heartbeats = frontend->heartbeats;
+	if (!frontend->heartbeats) {
+		snprintf(error, error_size, "out of memory");
+		goto failed;
+	}
 	if (listen_check_free(config, error, error_size) != 0 ||
 	    frontend_create_cache(frontend, error, error_size) != 0 ||
 	    frontend_create_tls(frontend, error, error_size) != 0 ||
 	    frontend_create_workers(frontend, error, error_size) != 0)
 		goto failed;
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
-	frontend->admin = admin_create(config->admin, frontend->metrics, status_is_ready,
-				       &frontend->status, error, error_size);
-	if (!frontend->admin)
-		goto failed;
-	status_add_pages(&frontend->status, frontend->admin);
-	if (admin_serve(frontend->admin, error, error_size) != 0 ||
+	if (frontend_start_admin(frontend, error, error_size) != 0 ||
 	    frontend_start_workers(frontend, error, error_size) != 0 ||
 	    frontend_start_life_line(frontend, error, error_size) != 0)
 		goto failed;
@@ -321,12 +349,13 @@ void frontend_begin_stop(struct frontend *frontend)
 {
 	if (frontend->drain_ms != 0 && frontend->status.life_line)
 		frontend_log_drain(frontend);
+	frontend->stop_ms = clock_now_ms();
 	atomic_store(&frontend->status.stopping, true);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_stop(frontend->status.workers[i]);
 }
 
-bool frontend_has_stopped(const struct frontend *frontend)
+static bool frontend_workers_have_ended(const struct frontend *frontend)
 {
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		if (!worker_has_ended(frontend->status.workers[i]))
@@ -334,8 +363,33 @@ bool frontend_has_stopped(const struct frontend *frontend)
 	return true;
 }
 
+/* True when the workers' own time to stop has passed, and some more. */
+static bool frontend_is_out_of_time(const struct frontend *frontend)
+{
+	return clock_now_ms() - frontend->stop_ms > WORKER_STOP_MS + FRONTEND_STOP_PATIENCE_MS;
+}
+
+bool frontend_has_stopped(const struct frontend *frontend)
+{
+	return frontend_workers_have_ended(frontend) || frontend_is_out_of_time(frontend);
+}
+
+/* Never comes back when a thread would have to be waited for that hangs. */
+static void frontend_leave_hung_threads(struct frontend *frontend)
+{
+	char reason[256] = "a worker does not end";
+	bool hung = frontend->heartbeats && heartbeats_count_hung(frontend->heartbeats) > 0;
+	if (hung)
+		heartbeats_describe(frontend->heartbeats, reason, sizeof(reason));
+	else if (!frontend_is_out_of_time(frontend) || frontend_workers_have_ended(frontend))
+		return;
+	log_error("ending without waiting for threads", "reason=%s", reason);
+	_exit(EXIT_FAILURE);
+}
+
 void frontend_destroy(struct frontend *frontend)
 {
+	frontend_leave_hung_threads(frontend);
 	/* The threads of admin, life line and resolver look at workers: they go first. */
 	admin_stop(frontend->admin);
 	life_line_stop(frontend->status.life_line);
@@ -351,6 +405,7 @@ void frontend_destroy(struct frontend *frontend)
 	clients_destroy(frontend->clients);
 	sources_destroy(frontend->sources);
 	coherence_destroy(frontend->coherence);
+	heartbeats_destroy(frontend->heartbeats);
 	metrics_destroy(frontend->metrics);
 	if (frontend->routes != frontend->config)
 		frontend_config_free(frontend->routes);

@@ -41,10 +41,13 @@ bool frontend_has_drained(const struct frontend *frontend);
 /* Begins to stop: no new queries, those in flight are answered. Does not wait. */
 void frontend_begin_stop(struct frontend *frontend);
 
-/* True when nothing is in flight any more, or the time for it has passed. */
+/* True when nothing is in flight any more, or the time for it has passed: a thread may hang. */
 bool frontend_has_stopped(const struct frontend *frontend);
 
-/* Frees everything, after frontend_has_stopped. */
+/*
+ * Frees everything, after frontend_has_stopped. Ends the process, with a log line and a failure, when
+ * a thread hangs: it could not be waited for.
+ */
 void frontend_destroy(struct frontend *frontend);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include "frontend/life_line.h"
 
+#include "common/heartbeat.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -45,6 +46,7 @@ struct life_line {
 	char path[LIFE_LINE_PATH_MAX];
 	life_line_ready_fn ready;
 	void *ctx;
+	struct heartbeat *heartbeat;
 	pthread_t thread;
 	bool running;
 
@@ -324,6 +326,7 @@ static void life_line_on_look(evutil_socket_t fd, short what, void *ctx)
 	(void)fd;
 	(void)what;
 
+	heartbeat_beat(line->heartbeat);
 	life_line_update(line);
 	if (++line->looks % LIFE_LINE_LOOKS_A_FILE == 0)
 		life_line_keep_file(line);
@@ -349,6 +352,8 @@ static void *life_line_run(void *arg)
 
 	if (event_base_dispatch(line->base) < 0)
 		log_error("life line ended by itself", "reason=%s", strerror(errno));
+	if (atomic_load(&line->stopping))
+		heartbeat_end(line->heartbeat);
 	return NULL;
 }
 
@@ -371,7 +376,7 @@ static int life_line_setup(struct life_line *line)
 }
 
 struct life_line *life_line_start(const char *path, life_line_ready_fn ready, void *ctx,
-				  char *error, size_t error_size)
+				  struct heartbeat *heartbeat, char *error, size_t error_size)
 {
 	struct life_line *line = calloc(1, sizeof(*line));
 
@@ -381,6 +386,7 @@ struct life_line *life_line_start(const char *path, life_line_ready_fn ready, vo
 	line->wake_fd = -1;
 	line->ready = ready;
 	line->ctx = ctx;
+	line->heartbeat = heartbeat;
 	for (size_t i = 0; i < LIFE_LINE_CLIENTS_MAX; i++)
 		line->clients[i] = (struct life_line_client){.line = line, .fd = -1};
 	if ((size_t)snprintf(line->path, sizeof(line->path), "%s", path) >= sizeof(line->path)) {

@@ -37,14 +37,15 @@
 /* admin.h's admin_ready_fn, asked on the life line's thread. */
 typedef bool (*life_line_ready_fn)(void *ctx, char *reason, size_t reason_size);
 
+struct heartbeat;
 struct life_line;
 
 /*
- * Listens at `path` and starts the thread. `ready` and `ctx` must be good until life_line_stop.
- * NULL with a reason that names the path.
+ * Listens at `path` and starts the thread, whose heartbeat is given. `ready` and `ctx` must be good
+ * until life_line_stop. NULL with a reason that names the path.
  */
 struct life_line *life_line_start(const char *path, life_line_ready_fn ready, void *ctx,
-				  char *error, size_t error_size);
+				  struct heartbeat *heartbeat, char *error, size_t error_size);
 
 /* Says "draining" to all, those who come later included. Any thread; does not wait. */
 void life_line_drain(struct life_line *line);

@@ -3,6 +3,7 @@
 
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "dns/name.h"
@@ -28,6 +29,8 @@ bool status_is_ready(void *ctx, char *reason, size_t reason_size)
 		snprintf(reason, reason_size, "draining");
 		return false;
 	}
+	if (!heartbeats_describe(status->heartbeats, reason, reason_size))
+		return false;
 	for (size_t i = 0; i < status->worker_count; i++)
 		if (!worker_is_ready(status->workers[i], reason, reason_size))
 			return false;

@@ -13,12 +13,14 @@
 
 struct admin;
 struct evbuffer;
+struct heartbeats;
 
 struct status {
 	struct worker **workers;
 	size_t worker_count;
 	struct cache *cache;     /* NULL: none */
 	struct watcher *watcher; /* the same */
+	struct heartbeats *heartbeats;
 	_Atomic unsigned tcp_open;
 	_Atomic unsigned tls_open;           /* connections of all encrypted protocols */
 	struct life_line *_Atomic life_line; /* the same; set while the admin server runs */
@@ -27,8 +29,9 @@ struct status {
 };
 
 /*
- * admin.h's admin_ready_fn, ctx a struct status: ready when the front end is listening and every
- * worker has, for every route, a backend it is connected to.
+ * admin.h's admin_ready_fn, ctx a struct status: ready when the front end is listening, no thread
+ * hangs - with a worker its share of the queries would be lost - and every worker has, for every
+ * route, a backend it is connected to.
  */
 bool status_is_ready(void *ctx, char *reason, size_t reason_size);
 

@@ -1,6 +1,7 @@
 /* The watcher's thread, and the set of addresses it watches. */
 #include "frontend/watcher.h"
 
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/channel_queue.h"
@@ -22,6 +23,8 @@ struct watcher {
 	_Atomic unsigned int count;
 	int wake_fd;
 	struct event *wake;
+	struct heartbeat *heartbeat;
+	struct event *beat;
 	pthread_mutex_t lock; /* for the plan: held while its addresses are read */
 	const struct plan *plan;
 	struct watch **watches;
@@ -118,6 +121,9 @@ static void *watcher_run(void *ctx)
 	struct watcher *watcher = ctx;
 	if (event_base_dispatch(watcher->options.base) != 0)
 		log_error("event loop failed", "thread=watcher");
+	/* One that ends by itself is missed. */
+	if (atomic_load(&watcher->stopping))
+		heartbeat_end(watcher->heartbeat);
 	return NULL;
 }
 
@@ -143,14 +149,9 @@ unsigned int watcher_count(const struct watcher *watcher)
 
 /* --- life and death --------------------------------------------------------------------------- */
 
-static int watcher_open(struct watcher *watcher)
+static int watcher_open(struct watcher *watcher, struct heartbeats *heartbeats)
 {
-	struct event_config *loop = event_config_new();
-	if (!loop)
-		return -1;
-	event_config_set_flag(loop, EVENT_BASE_FLAG_NOLOCK);
-	watcher->options.base = event_base_new_with_config(loop);
-	event_config_free(loop);
+	watcher->options.base = heartbeat_new_loop();
 	watcher->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!watcher->options.base || watcher->wake_fd < 0)
 		return -1;
@@ -161,6 +162,13 @@ static int watcher_open(struct watcher *watcher)
 	watcher->options.queue =
 		channel_queue_create(watcher->options.base, watcher_on_flush, watcher);
 	if (!watcher->options.queue)
+		return -1;
+	watcher->heartbeat =
+		heartbeats_add(heartbeats, "watcher", HEARTBEAT_VITAL, HEARTBEAT_BOUND_MS);
+	if (!watcher->heartbeat)
+		return -1;
+	watcher->beat = heartbeat_add_timer(watcher->options.base, watcher->heartbeat);
+	if (!watcher->beat)
 		return -1;
 	watcher->started = pthread_create(&watcher->thread, NULL, watcher_run, watcher) == 0;
 	return watcher->started ? 0 : -1;
@@ -179,7 +187,7 @@ struct watcher *watcher_create(const struct watcher_options *options)
 		.count = &watcher->count,
 	};
 	pthread_mutex_init(&watcher->lock, NULL);
-	if (watcher_open(watcher) != 0) {
+	if (watcher_open(watcher, options->heartbeats) != 0) {
 		watcher_destroy(watcher);
 		return NULL;
 	}
@@ -202,6 +210,8 @@ void watcher_destroy(struct watcher *watcher)
 	channel_queue_destroy(watcher->options.queue);
 	if (watcher->wake)
 		event_free(watcher->wake);
+	if (watcher->beat)
+		event_free(watcher->beat);
 	if (watcher->wake_fd >= 0)
 		close(watcher->wake_fd);
 	if (watcher->options.base)

@@ -14,6 +14,7 @@
 #include "frontend/plan.h"
 
 struct coherence;
+struct heartbeats;
 struct metrics;
 struct sources;
 struct watcher;
@@ -28,6 +29,7 @@ struct watcher_options {
 	struct coherence *coherence; /* told what changes; borrowed, like the others */
 	struct sources *sources;
 	struct metrics *metrics;
+	struct heartbeats *heartbeats; /* one that hears nothing would serve what has changed */
 };
 
 /* Starts the thread, which watches nobody yet. NULL when memory or threads are short. */

@@ -2,6 +2,7 @@
 #include "frontend/worker.h"
 
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "frontend/connection.h"
 #include "frontend/discovery.h"
@@ -41,6 +42,8 @@ struct worker {
 	struct connection_server *tls;
 	struct connection_server *https;
 	struct quic_server *quic; /* NULL: another worker's, or nobody's */
+	struct heartbeat *heartbeat;
+	struct event *beat;
 	pthread_t thread;
 	bool started;
 	_Atomic bool ended;
@@ -142,6 +145,9 @@ static void *worker_run(void *ctx)
 		setpriority(PRIO_PROCESS, 0, WORKER_SECURE_NICE); /* of this thread alone */
 	if (event_base_dispatch(worker->base) != 0)
 		log_error("event loop failed", "worker=%u", worker->options.index);
+	/* One that ends by itself is missed. */
+	if (worker->stop_ms != 0)
+		heartbeat_end(worker->heartbeat);
 	atomic_store(&worker->ended, true);
 	return NULL;
 }
@@ -291,13 +297,7 @@ static int worker_open_parts(struct worker *worker)
 		.flush_ctx = worker,
 		.flush = worker_on_flush,
 	};
-	/* The loop is used by its own thread only: no locks inside it. */
-	struct event_config *loop = event_config_new();
-	if (!loop)
-		return -1;
-	event_config_set_flag(loop, EVENT_BASE_FLAG_NOLOCK);
-	worker->base = event_base_new_with_config(loop);
-	event_config_free(loop);
+	worker->base = heartbeat_new_loop();
 	if (!worker->base)
 		return -1;
 	worker->upstream =
@@ -338,17 +338,30 @@ struct worker *worker_create(const struct worker_options *options, char *error, 
 	return worker;
 }
 
+static int worker_start_beating(struct worker *worker, const char *name)
+{
+	worker->heartbeat = heartbeats_add(worker->options.heartbeats, name, HEARTBEAT_VITAL,
+					   HEARTBEAT_BOUND_MS);
+	if (!worker->heartbeat)
+		return -1;
+	worker->beat = heartbeat_add_timer(worker->base, worker->heartbeat);
+	return worker->beat ? 0 : -1;
+}
+
 int worker_start(struct worker *worker, const struct plan *plan)
 {
-	char name[16];
+	char name[HEARTBEAT_NAME_MAX];
 	serve_set_plan(&worker->serve, plan);
-	if (upstream_set_plan(worker->upstream, plan) != 0)
-		return -1;
-	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0)
-		return -1;
-	worker->started = true;
 	snprintf(name, sizeof(name), "%s-%u", worker->options.secure ? "secure" : "worker",
 		 worker->options.index);
+	if (upstream_set_plan(worker->upstream, plan) != 0 ||
+	    worker_start_beating(worker, name) != 0)
+		return -1;
+	if (pthread_create(&worker->thread, NULL, worker_run, worker) != 0) {
+		heartbeat_end(worker->heartbeat);
+		return -1;
+	}
+	worker->started = true;
 	pthread_setname_np(worker->thread, name);
 	return 0;
 }
@@ -374,6 +387,8 @@ void worker_destroy(struct worker *worker)
 		event_free(worker->wake);
 	if (worker->drain)
 		event_free(worker->drain);
+	if (worker->beat)
+		event_free(worker->beat);
 	if (worker->wake_fd >= 0)
 		close(worker->wake_fd);
 	if (worker->base)

@@ -7,6 +7,8 @@
  * Workers share nothing on a query's way but the configuration, the plan, and the count of TCP
  * connections. The kernel spreads clients over them (SO_REUSEPORT).
  *
+ * A worker's loop beats (heartbeat.h): one that stands still is seen at /livez.
+ *
  * What another thread wants of a worker - new addresses, a new plan, to stop - is left as a request
  * and picked up by its loop. All functions are for the main thread unless they say otherwise.
  */
@@ -31,6 +33,7 @@ struct worker_options {
 	unsigned int index;                   /* 0 is the one that logs what all of them meet */
 	const struct frontend_config *config; /* borrowed */
 	struct metrics *metrics;              /* borrowed */
+	struct heartbeats *heartbeats;        /* borrowed */
 	struct cache *cache;                  /* of all workers; borrowed; NULL: none */
 	struct coherence *coherence;          /* borrowed; NULL: no cache */
 	struct sources *sources;              /* the same */
