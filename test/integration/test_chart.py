@@ -118,6 +118,7 @@ def check_references(objects):
                     assert container[probe]["httpGet"]["port"] in here, (name, probe)
         assert mounted == set(volumes), "a volume is mounted by nobody"
         for volume in volumes.values():
+            assert len(volume) == 2, f"of one kind, and not of several: {volume}"
             if "configMap" in volume:
                 assert volume["configMap"]["name"] in maps
         ports[json.dumps(own, sort_keys=True)] = named

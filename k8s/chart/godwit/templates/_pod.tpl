@@ -62,12 +62,20 @@ checksum/store-password: {{ .root.Values.store.password | sha256sum }}
 {{- end }}
 {{- end -}}
 
+{{/*
+What a volume is kept in, an emptyDir unless said. That default is here and not in values.yaml: helm would
+put it beside what somebody says, and a volume of two kinds is refused.
+*/}}
+{{- define "godwit.volumeSource" -}}
+{{- toYaml (default (dict "emptyDir" dict) .) -}}
+{{- end -}}
+
 {{- define "godwit.volumes.backend" -}}
 {{- $name := include "godwit.fullname" . -}}
 - name: backend-config
   configMap: { name: {{ $name }}-backend }
 - name: state
-  {{- toYaml .Values.backend.stateVolume | nindent 2 }}
+  {{- include "godwit.volumeSource" .Values.backend.stateVolume | nindent 2 }}
 {{- with include "godwit.storeSecret" . }}
 - name: store-password
   secret: { secretName: {{ . }}, defaultMode: 288 }
