@@ -7,6 +7,7 @@
 #include "backend/snapshot_keeper.h"
 #include "common/backoff.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "storage/storage.h"
@@ -34,6 +35,7 @@ struct follower {
 	struct metrics *metrics;
 	struct storage *storage;
 	struct intake *intake;
+	struct heartbeat *heartbeat;
 	struct backoff backoff;
 	struct snapshot_keeper *keeper; /* NULL: no snapshot */
 	const char *snapshot;
@@ -231,6 +233,7 @@ static int follow(struct follower *follower, const struct storage_sink *sink)
 	else if (status == STORAGE_OK)
 		status = load(follower, sink, !force);
 	while (status == STORAGE_OK) {
+		heartbeat_beat(follower->heartbeat);
 		if (take_reload_request(follower, &force)) {
 			status = load(follower, sink, !force);
 			continue;
@@ -298,6 +301,7 @@ static void *follower_run(void *arg)
 	pthread_setname_np(pthread_self(), "follower");
 	mirror_reader_register();
 	for (;;) {
+		heartbeat_beat(follower->heartbeat);
 		int status = follow(follower, &sink);
 
 		if (status == STORAGE_INTERRUPTED)
@@ -308,6 +312,7 @@ static void *follower_run(void *arg)
 			break;
 	}
 	mirror_reader_unregister();
+	heartbeat_end(follower->heartbeat);
 	return NULL;
 }
 
@@ -345,7 +350,8 @@ struct follower *follower_create(const struct follower_options *options, struct 
 	follower->ctx = options->ctx;
 	follower->backoff = (struct backoff){FOLLOWER_RETRY_MIN_MS, FOLLOWER_RETRY_MAX_MS, 0};
 	follower->shard = metrics_shard_create(metrics);
-	follower->intake = intake_create(mirror, follower->shard);
+	follower->heartbeat = options->heartbeat;
+	follower->intake = intake_create(mirror, follower->shard, follower->heartbeat);
 	if (follower->intake == NULL)
 		snprintf(error, error_size, "out of memory");
 	else

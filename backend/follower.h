@@ -3,9 +3,9 @@
  * takes over changes for as long as the program lives.
  *
  * When the store fails, answers go on from memory: the follower says once what happened, tries
- * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), and says when it is back. It goes on from
- * where it stood if the store can prove that nothing was missed, and else loads everything anew. A
- * load that breaks off takes nothing away.
+ * again with growing pauses (up to FOLLOWER_RETRY_MAX_MS), and says when it is back. It goes on
+ * from where it stood if the store can prove that nothing was missed, and else loads everything
+ * anew. A load that breaks off takes nothing away.
  *
  * A store that is back with much less than it had - restarted empty, the wrong database - is not
  * believed: the old answers stay until it has its records again, or somebody confirms the loss
@@ -26,8 +26,17 @@
 
 struct evbuffer;
 struct follower;
+struct heartbeat;
 struct metrics;
 struct mirror;
+
+/*
+ * The follower beats at least so often (heartbeat.h), in milliseconds, but while a store's driver
+ * waits for one long statement, or the mirror takes over a very large load. It is reported and not
+ * vital: what is loaded is served while it stands still, and after a restart would have to be
+ * loaded again, from a store that may be what it waits for.
+ */
+#define FOLLOWER_SILENT_MS 60000
 
 #define FOLLOWER_RETRY_MIN_MS 100
 #define FOLLOWER_RETRY_MAX_MS 1000
@@ -40,6 +49,7 @@ struct follower_options {
 	const char *snapshot;      /* path; NULL: none */
 	/* A store that is back after an outage may have lost so many percent of its records. */
 	unsigned int max_loss_percent;
+	struct heartbeat *heartbeat; /* the thread's; NULL: nobody looks */
 	/* Called on the follower's thread each time everything has been loaded. May be NULL. */
 	void (*loaded)(void *ctx);
 	void *ctx;

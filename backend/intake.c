@@ -4,6 +4,7 @@
 #include "backend/mirror.h"
 #include "backend/rrsets.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "dns/name.h"
@@ -22,6 +23,7 @@ struct intake {
 	struct mirror *mirror;
 	struct metrics_shard *shard;
 	struct rrsets *rrsets;
+	struct heartbeat *heartbeat;
 	enum storage_batch batch;
 	uint64_t rejected; /* in this batch */
 	uint64_t zones_no_soa;
@@ -118,6 +120,7 @@ static void sink_zone(void *ctx, const char *apex)
 	struct intake *intake = ctx;
 	const uint8_t *wire = find_apex(intake, apex);
 
+	heartbeat_beat(intake->heartbeat);
 	if (wire != NULL)
 		mirror_put_zone(intake->mirror, wire);
 	else if (may_complain(intake))
@@ -143,6 +146,7 @@ static void sink_name(void *ctx, const struct storage_name *name)
 	size_t count;
 	int size = dns_name_from_text(name->owner, strlen(name->owner), NULL, owner);
 
+	heartbeat_beat(intake->heartbeat);
 	if (apex == NULL) {
 		reject_name(intake, name, "its zone's name is no domain name");
 	} else if (size < 0) {
@@ -201,7 +205,8 @@ static void sink_abort(void *ctx)
 	mirror_write_abort(intake->mirror);
 }
 
-struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard)
+struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard,
+			     struct heartbeat *heartbeat)
 {
 	struct intake *intake = calloc(1, sizeof(*intake));
 	const struct rrsets_report report = {intake, on_rejected, on_odd};
@@ -210,6 +215,7 @@ struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard)
 		return NULL;
 	intake->mirror = mirror;
 	intake->shard = shard;
+	intake->heartbeat = heartbeat;
 	intake->guard_percent = 100;
 	intake->rrsets = rrsets_create(&report);
 	if (intake->rrsets == NULL) {

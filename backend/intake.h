@@ -21,12 +21,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct heartbeat;
 struct intake;
 struct metrics_shard;
 struct mirror;
 
-/* Borrows both; the shard must be the writing thread's. NULL when there is no memory. */
-struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard);
+/*
+ * Borrows all; the shard and the heartbeat (which may be NULL) must be the writing thread's, which
+ * moves as long as anything is handed over. NULL when there is no memory.
+ */
+struct intake *intake_create(struct mirror *mirror, struct metrics_shard *shard,
+			     struct heartbeat *heartbeat);
 void intake_destroy(struct intake *intake);
 
 /* The sink to hand to the store; its `ctx` is the intake. */

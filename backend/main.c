@@ -16,6 +16,7 @@
 #include "backend/mirror.h"
 #include "backend/service.h"
 #include "common/admin.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/notify.h"
@@ -57,6 +58,7 @@ static const char help[] =
 struct backend {
 	struct backend_config *config;
 	struct metrics *metrics;
+	struct heartbeats *heartbeats;
 	struct mirror *mirror;
 	struct changes *changes;
 	struct credentials *credentials; /* NULL: plaintext */
@@ -113,31 +115,45 @@ static bool on_reload(void *ctx, const char *query, char *reply, size_t reply_si
 	return follower_reload(backend->follower, force, reply, reply_size);
 }
 
-/* Makes and starts everything. 0, or -1 with a line in `error`. */
-static int backend_start(struct backend *backend, char *error, size_t error_size)
+static int start_admin(struct backend *backend, char *error, size_t error_size)
+{
+	backend->admin = admin_create(backend->config->admin, backend->metrics, is_ready, backend,
+				      error, error_size);
+	if (backend->admin == NULL)
+		return -1;
+	admin_add_page(backend->admin, ADMIN_POST, "/reload", on_reload, backend);
+	if (admin_watch(backend->admin, backend->heartbeats) == 0)
+		return admin_serve(backend->admin, error, error_size);
+	snprintf(error, error_size, "out of memory");
+	return -1;
+}
+
+static int create_follower(struct backend *backend, char *error, size_t error_size)
 {
 	const struct backend_config *config = backend->config;
-	const struct follower_options follower = {.store = config->storage,
-						  .password_file = config->password_file,
-						  .snapshot = config->snapshot,
-						  .max_loss_percent = config->max_loss_percent,
-						  .loaded = on_loaded,
-						  .ctx = backend};
-	int failed;
+	const struct follower_options options = {
+		.store = config->storage,
+		.password_file = config->password_file,
+		.snapshot = config->snapshot,
+		.max_loss_percent = config->max_loss_percent,
+		.heartbeat = heartbeats_add(backend->heartbeats, "follower", HEARTBEAT_REPORTED,
+					    FOLLOWER_SILENT_MS),
+		.loaded = on_loaded,
+		.ctx = backend,
+	};
 
-	backend->metrics = metrics_create(backend_counter_defs, BACKEND_COUNTER_COUNT);
-	backend->mirror = mirror_create();
-	backend->changes = changes_create(on_published, backend);
-	if (backend->changes == NULL) {
-		snprintf(error, error_size, "out of memory");
-		return -1;
-	}
-	mirror_set_observer(backend->mirror, on_commit, backend);
 	backend->follower =
-		follower_create(&follower, backend->mirror, backend->metrics, error, error_size);
+		follower_create(&options, backend->mirror, backend->metrics, error, error_size);
 	if (backend->follower == NULL)
 		return -1;
 	metrics_add_collector(backend->metrics, follower_collect, backend->follower);
+	return 0;
+}
+
+static int create_service(struct backend *backend, char *error, size_t error_size)
+{
+	const struct backend_config *config = backend->config;
+
 	if (config->tls != NULL) {
 		const struct tls_files files = {config->tls->certificate, config->tls->key,
 						config->tls->client_ca};
@@ -146,28 +162,52 @@ static int backend_start(struct backend *backend, char *error, size_t error_size
 			return -1;
 		metrics_add_collector(backend->metrics, credentials_collect, backend->credentials);
 	}
-	const struct service_options service = {.listen = (const char *const *)config->listen,
-						.listen_count = config->listen_count,
-						.threads = config->threads,
-						.credentials = backend->credentials,
-						.changes = backend->changes};
+	const struct service_options options = {
+		.listen = (const char *const *)config->listen,
+		.listen_count = config->listen_count,
+		.threads = config->threads,
+		.credentials = backend->credentials,
+		.changes = backend->changes,
+		.heartbeats = backend->heartbeats,
+	};
 	backend->service =
-		service_create(&service, backend->mirror, backend->metrics, error, error_size);
-	if (backend->service == NULL)
+		service_create(&options, backend->mirror, backend->metrics, error, error_size);
+	return backend->service != NULL ? 0 : -1;
+}
+
+/* Makes and starts everything. 0, or -1 with a line in `error`. */
+static int backend_start(struct backend *backend, char *error, size_t error_size)
+{
+	backend->metrics = metrics_create(backend_counter_defs, BACKEND_COUNTER_COUNT);
+	backend->mirror = mirror_create();
+	backend->changes = changes_create(on_published, backend);
+	backend->heartbeats = heartbeats_create("backend");
+	if (backend->changes == NULL || backend->heartbeats == NULL) {
+		snprintf(error, error_size, "out of memory");
 		return -1;
-	backend->admin =
-		admin_create(config->admin, backend->metrics, is_ready, backend, error, error_size);
-	if (backend->admin == NULL)
+	}
+	mirror_set_observer(backend->mirror, on_commit, backend);
+	if (create_follower(backend, error, error_size) != 0 ||
+	    create_service(backend, error, error_size) != 0 ||
+	    start_admin(backend, error, error_size) != 0 ||
+	    service_start(backend->service, error, error_size) < 0)
 		return -1;
-	admin_add_page(backend->admin, ADMIN_POST, "/reload", on_reload, backend);
-	if (admin_serve(backend->admin, error, error_size) != 0)
-		return -1;
-	if (service_start(backend->service, error, error_size) < 0)
-		return -1;
-	failed = follower_start(backend->follower);
+	int failed = follower_start(backend->follower);
 	if (failed != 0)
 		snprintf(error, error_size, "cannot start a thread: %s", strerror(failed));
 	return failed == 0 ? 0 : -1;
+}
+
+/* Never comes back when a thread hangs: it could not be waited for. */
+static void leave_hung_threads(struct backend *backend)
+{
+	char reason[256] = "";
+
+	if (backend->heartbeats == NULL ||
+	    heartbeats_describe(backend->heartbeats, reason, sizeof(reason)))
+		return;
+	log_error("ending without waiting for threads", "reason=%s", reason);
+	_exit(EXIT_FAILURE);
 }
 
 /* Takes everything apart: who uses something goes before it. */
@@ -178,6 +218,7 @@ static void backend_clear(struct backend *backend)
 		log_error("gRPC calls did not end in time; leaving them", NULL);
 		_exit(EXIT_FAILURE);
 	}
+	leave_hung_threads(backend);
 	if (backend->follower != NULL)
 		follower_stop(backend->follower);
 	admin_stop(backend->admin);
@@ -187,6 +228,7 @@ static void backend_clear(struct backend *backend)
 	changes_destroy(backend->changes);
 	if (backend->mirror != NULL)
 		mirror_destroy(backend->mirror);
+	heartbeats_destroy(backend->heartbeats);
 	if (backend->metrics != NULL)
 		metrics_destroy(backend->metrics);
 	backend_config_free(backend->config);

@@ -2,6 +2,7 @@
 
 #include "backend/counters.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 
 #include <grpc/byte_buffer.h>
@@ -12,6 +13,7 @@
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LANES_MAX 4
@@ -29,6 +31,7 @@ struct rpc_lane {
 
 struct rpc_queue {
 	struct rpc_queue_options options;
+	char name[HEARTBEAT_NAME_MAX];
 	grpc_server *server;
 	grpc_completion_queue *queue;
 	pthread_t thread;
@@ -239,6 +242,7 @@ static gpr_timespec next_tick(void)
 
 static void queue_tick(struct rpc_queue *queue, int64_t now_ms)
 {
+	heartbeat_beat(queue->options.heartbeat);
 	for (unsigned int i = 0; i < queue->lane_count; i++)
 		lane_sweep(&queue->lanes[i], now_ms);
 	if (queue->options.tick != NULL)
@@ -251,7 +255,7 @@ static void *queue_run(void *arg)
 	gpr_timespec wake = next_tick();
 	int64_t tick_ms = clock_now_ms() + RPC_TICK_MS;
 
-	pthread_setname_np(pthread_self(), queue->options.name);
+	pthread_setname_np(pthread_self(), queue->name);
 	if (queue->options.enter != NULL)
 		queue->options.enter();
 	for (;;) {
@@ -272,6 +276,7 @@ static void *queue_run(void *arg)
 	}
 	if (queue->options.leave != NULL)
 		queue->options.leave();
+	heartbeat_end(queue->options.heartbeat);
 	return NULL;
 }
 
@@ -285,6 +290,7 @@ struct rpc_queue *rpc_queue_create(grpc_server *server, const struct rpc_queue_o
 	struct rpc_queue *queue = gpr_zalloc(sizeof(*queue));
 
 	queue->options = *options;
+	snprintf(queue->name, sizeof(queue->name), "%s", options->name);
 	queue->server = server;
 	queue->queue = grpc_completion_queue_create(
 		grpc_completion_queue_factory_lookup(&attributes), &attributes, NULL);

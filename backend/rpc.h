@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+struct heartbeat;
 struct metrics_shard;
 struct rpc_lane;
 struct rpc_queue;
@@ -77,10 +78,11 @@ struct rpc_method {
 };
 
 struct rpc_queue_options {
-	const char *name; /* of the thread, at most 15 octets */
+	const char *name; /* of the thread, at most 15 octets; copied */
 	/* False for a queue that leaves the sockets to the other queues' threads. */
 	bool polls;
 	struct metrics_shard *shard; /* for what the queue itself counts */
+	struct heartbeat *heartbeat; /* the thread's; NULL: nobody looks */
 	/* Run on the thread before its first and after its last event. May be NULL. */
 	void (*enter)(void);
 	void (*leave)(void);

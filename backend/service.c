@@ -9,6 +9,7 @@
 #include "backend/rpc.h"
 #include "backend/watch.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/metrics.h"
 
 #include <grpc/grpc.h>
@@ -60,6 +61,7 @@
 struct service {
 	const struct mirror *mirror;
 	struct metrics *metrics;
+	struct heartbeats *heartbeats;
 	grpc_server *server;
 	grpc_completion_queue *stop_queue; /* hears that the server is down; nothing else */
 	struct health *health;
@@ -129,12 +131,19 @@ static void *register_stream(grpc_server *server, const char *path)
 	return grpc_server_register_method(server, path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
 }
 
+/* A queue's thread serves no query while it hangs: it is vital. Without memory it is not watched. */
+static struct heartbeat *add_heartbeat(struct service *service, const char *name)
+{
+	return heartbeats_add(service->heartbeats, name, HEARTBEAT_VITAL, HEARTBEAT_BOUND_MS);
+}
+
 static void add_control(struct service *service)
 {
 	grpc_server *server = service->server;
 	const struct rpc_queue_options options = {.name = "control",
 						  .polls = false,
 						  .shard = service->control_shard,
+						  .heartbeat = add_heartbeat(service, "control"),
 						  .tick = watch_tick,
 						  .ctx = service->watch};
 	const struct rpc_method methods[] = {
@@ -156,12 +165,15 @@ static void add_query_thread(struct service *service, void *query, void *exchang
 {
 	unsigned int i = service->thread_count++;
 	struct metrics_shard *shard = metrics_shard_create(service->metrics);
+	char name[HEARTBEAT_NAME_MAX];
 
 	service->workers[i] = query_worker_create(service->mirror, shard);
 	service->exchanges[i] = exchange_create(service->mirror, shard);
-	const struct rpc_queue_options options = {.name = "query",
+	snprintf(name, sizeof(name), "query-%u", i);
+	const struct rpc_queue_options options = {.name = name,
 						  .polls = true,
 						  .shard = shard,
+						  .heartbeat = add_heartbeat(service, name),
 						  .enter = mirror_reader_register,
 						  .leave = mirror_reader_unregister,
 						  .tick = exchange_tick,
@@ -219,6 +231,7 @@ struct service *service_create(const struct service_options *options, const stru
 	service = gpr_zalloc(sizeof(*service));
 	service->mirror = mirror;
 	service->metrics = metrics;
+	service->heartbeats = options->heartbeats;
 	service->control_shard = metrics_shard_create(metrics);
 	service->health = health_create(service->control_shard);
 	service->watch = watch_create(options->changes, service->control_shard);

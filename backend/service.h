@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 struct changes;
+struct heartbeats;
 struct metrics;
 struct mirror;
 struct service;
@@ -27,6 +28,7 @@ struct service_options {
 	unsigned int threads;    /* query threads; 0: half the CPUs, at least one */
 	struct credentials *credentials; /* for TLS; must outlive the service; NULL: plaintext */
 	struct changes *changes; /* what Watch streams tell; borrowed until destroyed */
+	struct heartbeats *heartbeats; /* where the threads beat; borrowed likewise */
 };
 
 /*

@@ -87,8 +87,11 @@ struct heartbeat *heartbeats_add(struct heartbeats *heartbeats, const char *name
 
 void heartbeat_beat(struct heartbeat *heartbeat)
 {
-	if (heartbeat)
-		atomic_fetch_add_explicit(&heartbeat->beats, 1, memory_order_relaxed);
+	if (!heartbeat)
+		return;
+	/* Nobody else writes it. */
+	uint64_t beats = atomic_load_explicit(&heartbeat->beats, memory_order_relaxed);
+	atomic_store_explicit(&heartbeat->beats, beats + 1, memory_order_relaxed);
 }
 
 void heartbeat_end(struct heartbeat *heartbeat)
@@ -236,31 +239,22 @@ bool heartbeats_describe(void *ctx, char *reason, size_t reason_size)
 	return alive;
 }
 
-unsigned int heartbeats_count_hung(struct heartbeats *heartbeats)
-{
-	const struct heartbeat *heartbeat;
-	unsigned int count = 0;
-
-	pthread_mutex_lock(&heartbeats->lock);
-	for (heartbeat = heartbeats->first; heartbeat; heartbeat = heartbeat->next)
-		count += heartbeat->hangs;
-	pthread_mutex_unlock(&heartbeats->lock);
-	return count;
-}
-
 void heartbeats_collect(void *ctx, struct evbuffer *out)
 {
 	struct heartbeats *heartbeats = ctx;
 	const struct heartbeat *heartbeat;
+	unsigned int hung = 0;
 	char name[64];
 
+	pthread_mutex_lock(&heartbeats->lock);
+	for (heartbeat = heartbeats->first; heartbeat; heartbeat = heartbeat->next)
+		hung += heartbeat->hangs;
 	snprintf(name, sizeof(name), "godwit_%s_threads_hung", heartbeats->program);
 	metrics_print_gauge(out, name, "Threads that have not moved for longer than they may.",
-			    heartbeats_count_hung(heartbeats));
+			    hung);
 	snprintf(name, sizeof(name), "godwit_%s_thread_hangs_total", heartbeats->program);
 	evbuffer_add_printf(out, "# HELP %s Times a thread was found hanging.\n# TYPE %s counter\n",
 			    name, name);
-	pthread_mutex_lock(&heartbeats->lock);
 	for (heartbeat = heartbeats->first; heartbeat; heartbeat = heartbeat->next)
 		evbuffer_add_printf(out, "%s{thread=\"%s\"} %llu\n", name, heartbeat->name,
 				    (unsigned long long)heartbeat->times);

@@ -84,9 +84,6 @@ void heartbeats_look(struct heartbeats *heartbeats, int64_t now_ms);
  */
 bool heartbeats_describe(void *ctx, char *reason, size_t reason_size);
 
-/* Threads that hang, vital or not, by the last look. Any thread. */
-unsigned int heartbeats_count_hung(struct heartbeats *heartbeats);
-
 /* A collector (metrics.h), ctx a struct heartbeats: threads that hang, and how often each has. */
 void heartbeats_collect(void *ctx, struct evbuffer *out);
 

@@ -18,6 +18,7 @@
 #include "frontend/tls.h"
 #include "frontend/watcher.h"
 #include "frontend/worker.h"
+#include "frontend/zone_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +154,10 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 	struct status *status = &frontend->status;
 	unsigned int count = frontend->config->workers;
 	status->workers = calloc(2 * (size_t)count, sizeof(status->workers[0]));
-	if (!status->workers) {
+	status->top_zones = frontend->config->top_zones;
+	if (status->top_zones > 0)
+		status->zones = zone_ledger_create(2 * (size_t)count);
+	if (!status->workers || (status->top_zones > 0 && !status->zones)) {
 		snprintf(error, error_size, "out of memory");
 		return -1;
 	}
@@ -377,13 +381,14 @@ bool frontend_has_stopped(const struct frontend *frontend)
 /* Never comes back when a thread would have to be waited for that hangs. */
 static void frontend_leave_hung_threads(struct frontend *frontend)
 {
-	char reason[256] = "a worker does not end";
-	bool hung = frontend->heartbeats && heartbeats_count_hung(frontend->heartbeats) > 0;
-	if (hung)
-		heartbeats_describe(frontend->heartbeats, reason, sizeof(reason));
-	else if (!frontend_is_out_of_time(frontend) || frontend_workers_have_ended(frontend))
+	char reason[256];
+	bool late = frontend_is_out_of_time(frontend) && !frontend_workers_have_ended(frontend);
+	bool hung = frontend->heartbeats &&
+		    !heartbeats_describe(frontend->heartbeats, reason, sizeof(reason));
+	if (!hung && !late)
 		return;
-	log_error("ending without waiting for threads", "reason=%s", reason);
+	log_error("ending without waiting for threads", "reason=%s",
+		  hung ? reason : "a worker does not end");
 	_exit(EXIT_FAILURE);
 }
 
@@ -398,6 +403,7 @@ void frontend_destroy(struct frontend *frontend)
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_destroy(frontend->status.workers[i]);
 	free(frontend->status.workers);
+	zone_ledger_destroy(frontend->status.zones);
 	watcher_destroy(frontend->status.watcher);
 	plan_destroy(frontend->plan);
 	cache_destroy(frontend->status.cache);

@@ -65,7 +65,6 @@ static void test_threads_that_beat_are_alive(void)
 	pass(&fixture, 100, true);
 	CU_ASSERT_TRUE(is_alive(&fixture));
 	CU_ASSERT_STRING_EQUAL(fixture.reason, "alive");
-	CU_ASSERT_EQUAL(heartbeats_count_hung(fixture.heartbeats), 0);
 	stop(&fixture);
 }
 
@@ -80,10 +79,8 @@ static void test_a_silent_thread_hangs_after_its_bound_and_is_named(void)
 	pass(&fixture, 1, false);
 	CU_ASSERT_FALSE(is_alive(&fixture));
 	CU_ASSERT_STRING_EQUAL(fixture.reason, "worker-0 has not moved for 11 s");
-	CU_ASSERT_EQUAL(heartbeats_count_hung(fixture.heartbeats), 1);
 	pass(&fixture, 1, true);
 	CU_ASSERT_TRUE(is_alive(&fixture));
-	CU_ASSERT_EQUAL(heartbeats_count_hung(fixture.heartbeats), 0);
 	stop(&fixture);
 }
 
@@ -156,7 +153,6 @@ static void test_a_reported_thread_is_named_and_kills_nobody(void)
 	pass(&fixture, 4, true);
 	CU_ASSERT_TRUE(is_alive(&fixture));
 	CU_ASSERT_STRING_EQUAL(fixture.reason, "alive, follower has not moved for 4 s");
-	CU_ASSERT_EQUAL(heartbeats_count_hung(fixture.heartbeats), 1);
 	pass(&fixture, 11, false);
 	CU_ASSERT_FALSE(is_alive(&fixture));
 	CU_ASSERT_STRING_EQUAL(fixture.reason,
