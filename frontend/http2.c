@@ -1,6 +1,8 @@
 /* HTTP/2: streams to requests, replies to streams. */
 #include "frontend/http2.h"
 
+#include "frontend/http2_frames.h"
+
 #include <nghttp2/nghttp2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,10 +36,14 @@ struct http2_stream {
 struct http2 {
 	struct http2_handler handler;
 	nghttp2_session *session;
+	struct http2_frames taken;
 	LIST_HEAD(, http2_stream) streams;
 	size_t held;
 	int64_t frames;    /* that the client may still send */
 	int64_t earned_ms; /* when time has last earned it some */
+	int32_t newest;    /* stream that the client has begun */
+	int32_t skipped;   /* the newest stream before it that was never begun; 0: none */
+	int32_t cut_off;   /* the newest stream that we have reset */
 	bool flooded;
 	bool sent_reply;
 	const char *error; /* NULL: none */
@@ -149,20 +155,41 @@ static bool http2_extend_body(struct http2_stream *stream, size_t size)
 	return true;
 }
 
-/* --- what libnghttp2 tells -------------------------------------------------------------------- */
+/* --- streams that are over -------------------------------------------------------------------- */
 
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *ctx)
+static void http2_note_begun(struct http2 *http2, int32_t id)
 {
-	(void)session, (void)head;
-	http2_pay(ctx, 1);
-	return 0;
+	if (id > http2->newest + 2)
+		http2->skipped = id - 2;
+	http2->newest = id;
 }
+
+/*
+ * A client that sends more of a request on a stream which it has ended itself, or has passed over,
+ * is not to be followed any further (RFC 9113 sections 5.1 and 5.1.1). libnghttp2 ignores such
+ * frames, as it must where the client cannot know yet that we have reset the stream.
+ */
+static void http2_check_stream(struct http2 *http2, const struct http2_frame *frame)
+{
+	int32_t id = frame->stream;
+	if (frame->type != NGHTTP2_HEADERS && frame->type != NGHTTP2_DATA)
+		return;
+	if (id % 2 == 0 || id > http2->newest || id <= http2->cut_off ||
+	    nghttp2_session_find_stream(http2->session, id))
+		return;
+	nghttp2_session_terminate_session(http2->session, id == http2->skipped
+								  ? NGHTTP2_PROTOCOL_ERROR
+								  : NGHTTP2_STREAM_CLOSED);
+}
+
+/* --- what libnghttp2 tells -------------------------------------------------------------------- */
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct http2 *http2 = ctx;
 	if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
 		return 0;
+	http2_note_begun(http2, frame->hd.stream_id);
 	struct http2_stream *stream = calloc(1, sizeof(*stream));
 	if (!stream)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* the stream is reset */
@@ -263,8 +290,11 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	uint8_t type = frame->hd.type;
 	if (type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
 		http2->error = nghttp2_http2_strerror(frame->goaway.error_code);
-	if (type == NGHTTP2_RST_STREAM)
+	if (type == NGHTTP2_RST_STREAM) {
 		http2_pay(http2, HTTP2_RESET_COST);
+		if (id > http2->cut_off)
+			http2->cut_off = id;
+	}
 	if (type != NGHTTP2_HEADERS && type != NGHTTP2_DATA)
 		return 0;
 	http2->sent_reply = true;
@@ -315,7 +345,6 @@ static int http2_open_session(struct http2 *http2)
 	int result = -1;
 	if (nghttp2_session_callbacks_new(&callbacks) != 0 || nghttp2_option_new(&option) != 0)
 		goto done;
-	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
@@ -345,6 +374,7 @@ struct http2 *http2_create(const struct http2_handler *handler, int64_t now_ms)
 	http2->handler = *handler;
 	http2->frames = HTTP2_FRAMES_SPARE;
 	http2->earned_ms = now_ms;
+	http2_frames_init(&http2->taken);
 	if (http2_open_session(http2) != 0 ||
 	    nghttp2_submit_settings(http2->session, NGHTTP2_FLAG_NONE, settings,
 				    sizeof(settings) / sizeof(settings[0])) != 0 ||
@@ -369,12 +399,31 @@ void http2_destroy(struct http2 *http2)
 
 /* --- octets ----------------------------------------------------------------------------------- */
 
+/* Has libnghttp2 take octets. */
+static void http2_pass_on(struct http2 *http2, const uint8_t *data, size_t size)
+{
+	ssize_t taken = nghttp2_session_mem_recv(http2->session, data, size);
+	if (taken == NGHTTP2_ERR_FLOODED)
+		http2->flooded = true;
+	else if (taken < 0 && !http2->error)
+		http2->error = nghttp2_strerror((int)taken);
+}
+
 void http2_take(struct http2 *http2, const uint8_t *data, size_t size, int64_t now_ms)
 {
 	http2_earn_time(http2, now_ms);
-	ssize_t taken = nghttp2_session_mem_recv(http2->session, data, size);
-	if (taken < 0 && !http2->error)
-		http2->error = nghttp2_strerror((int)taken);
+	while (size > 0 && !http2->flooded && !http2->error) {
+		struct http2_frame frame;
+		size_t used;
+		bool begun = http2_frames_read(&http2->taken, data, size, &used, &frame);
+		http2_pass_on(http2, data, used);
+		data += used;
+		size -= used;
+		if (!begun)
+			return;
+		http2_pay(http2, 1);
+		http2_check_stream(http2, &frame);
+	}
 }
 
 enum http2_result http2_state(const struct http2 *http2)

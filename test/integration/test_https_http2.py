@@ -1,8 +1,8 @@
-"""HTTP/2 by hand: floods, resets, windows, and what is not HTTP/2."""
+"""HTTP/2 by hand: header lists, bodies, windows, and what is not HTTP/2. Floods are in
+test_https_floods.py."""
 
 import os
 import socket
-import struct
 import time
 
 import dns.message
@@ -13,92 +13,6 @@ from godwit import answers, ask, split_address, wait_until
 from https_clients import (
     GOOD, H2, Http1, NAME, TYPE, WIRE, assert_serves, authority, client, connect, event,
     foreign, frame, frontend, get_path, pair, query_of, start, status_count)
-
-CALM = 0xb  # ENHANCE_YOUR_CALM
-
-
-def flood(frontend, authority, octets, times=5000, **options):
-    """Sends `octets` over and over; how the server ends it."""
-    with H2(frontend, authority, **options) as http:
-        http.get()
-        http.finish_one()
-        try:
-            for _ in range(times // 100):
-                http.socket.sendall(octets * 100)
-        except OSError:
-            pass
-        return http.wait_goaway()
-
-
-@pytest.mark.parametrize("name", ["www.example.com.", "hang-0-.example."])
-def test_rapid_reset_is_ended(start, authority, name):
-    """CVE-2023-44487: streams opened and cancelled at once."""
-    frontend = start(limits={"query_timeout_ms": 100})
-    ask(frontend, NAME)
-    with H2(frontend, authority) as http:
-        try:
-            for i in range(5000):
-                stream = http.get(get_path(query_of(name)), flush=False)
-                http.h2.reset_stream(stream, error_code=8)
-                if i % 50 == 49:
-                    http.flush()
-        except OSError:
-            pass
-        assert http.wait_goaway() in (CALM, None)
-    wait_until(lambda: frontend.metric("godwit_frontend_http2_floods_total") == 1)
-    wait_until(lambda: "flood of frames or resets" in frontend.log())
-    assert frontend.metric('godwit_frontend_queries_total{protocol="https"}') < 1500
-    assert_serves(frontend, authority)
-
-
-def test_cancelling_now_and_then_is_no_flood(frontend, authority):
-    with H2(frontend, authority) as http:
-        for i in range(200):
-            stream = http.get(get_path(query_of(f"n{i}.example.")))
-            if i % 5 == 0:
-                http.h2.reset_stream(stream, error_code=8)
-            else:
-                assert http.statuses[http.finish_one()] == "200"
-    assert frontend.metric("godwit_frontend_http2_floods_total") == 0
-
-
-@pytest.mark.parametrize("octets", [
-    frame(4, 0, 0, struct.pack("!HI", 3, 100)), frame(4, 0, 0), frame(6, 0, 0, b"12345678"),
-    frame(6, 1, 0, b"12345678"), frame(2, 0, 9, b"\0\0\0\0\7"), frame(8, 0, 0, b"\0\0\0\1")],
-    ids=["settings", "empty settings", "ping", "pong", "priority", "window"])
-def test_floods_of_frames_are_ended(frontend, authority, octets):
-    flood(frontend, authority, octets)
-    wait_until(lambda: event(frontend, "error") == 1)
-    assert_serves(frontend, authority)
-
-
-def test_pings_without_reading_do_not_fill_memory(frontend, authority):
-    http = H2(frontend, authority)
-    before = frontend.metric("process_resident_memory_bytes")
-    http.socket.settimeout(1)
-    try:
-        for _ in range(200):
-            http.socket.sendall(frame(6, 0, 0, b"12345678") * 1000)
-    except OSError:
-        pass
-    wait_until(lambda: event(frontend, "error") == 1)
-    assert frontend.metric("process_resident_memory_bytes") - before < 30 * 2**20
-    http.socket.close()
-
-
-def test_endless_continuations_are_ended(frontend, authority):
-    with H2(frontend, authority) as http:
-        block = http.h2.encoder.encode(http.headers())
-        octets = frame(1, 1, 1, block)  # no END_HEADERS
-        field = b"\x00\x01x\x04" + b"yyyy"
-        octets += frame(9, 0, 1, field * 500) * 2000
-        try:
-            http.socket.sendall(octets)
-        except OSError:
-            pass
-        http.wait_goaway()
-    wait_until(lambda: event(frontend, "error") == 1)
-    assert_serves(frontend, authority)
 
 
 def test_long_header_lists_are_refused(frontend, authority):
