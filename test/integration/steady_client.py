@@ -1,7 +1,7 @@
 """A client that asks one question again and again, at a steady rate and from many ports, until its
 standard input ends; see SteadyClient in router_lab.py.
 
-    steady_client.py SERVER NAME INTERVAL_MS FILE
+    steady_client.py ADDRESS[#PORT] NAME INTERVAL_MS FILE
 
 FILE appears with the first good answer and at the end holds JSON: for each query the time it was
 sent and the time its answer came, or null. Answers other than NOERROR with data do not count, nor do
@@ -32,7 +32,8 @@ def is_good(reply):
 
 class Client:
     def __init__(self, server, name, path):
-        family = socket.AF_INET6 if ":" in server else socket.AF_INET
+        address, _, port = server.partition("#")
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.question = question(name)
         self.path = path
         self.queries = []  # [sent, answered]
@@ -42,7 +43,7 @@ class Client:
         for _ in range(PORTS):
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.setblocking(False)
-            sock.connect((server, 53))
+            sock.connect((address, int(port or 53)))
             self.sockets.append(sock)
             self.poll.register(sock, select.POLLIN)
         self.by_fd = {sock.fileno(): sock for sock in self.sockets}
