@@ -88,9 +88,30 @@ def test_the_package_has_its_files_with_the_right_owners_and_modes(package):
     for path in [*(f"/lib/systemd/system/godwit-{name}.service" for name in PROGRAMS),
                  "/usr/lib/sysusers.d/godwit.conf", "/usr/lib/tmpfiles.d/godwit.conf",
                  "/etc/godwit/backend.yaml", "/etc/godwit/frontend.yaml",
-                 "/usr/share/doc/godwit/announcer.yaml", "/usr/share/doc/godwit/copyright"]:
+                 "/usr/share/doc/godwit/copyright"]:
         assert modes[path] == "-rw-r--r--", path
     assert not [path for path in modes if path.startswith(("/home", "/tmp", "/usr/local"))]
+
+
+def test_every_page_is_in_the_package_and_its_links_hold(package, tmp_path):
+    godwit.run("dpkg-deb", "-x", package, tmp_path)
+    installed = tmp_path / "usr" / "share" / "doc" / "godwit"
+    for folder in ("docs", "k8s"):
+        names = {path.relative_to(installed) for path in installed.glob(f"{folder}/**/*")}
+        assert names == {path.relative_to(godwit.REPOSITORY)
+                         for path in godwit.REPOSITORY.glob(f"{folder}/**/*")}
+    pages = list(installed.glob("**/*.md"))
+    assert len(pages) > 10
+    missing = {(page.name, link) for page in pages
+               for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+               if "://" not in link and not (page.parent / link).exists()}
+    # What is of use with the source alone.
+    assert {link for _, link in missing} <= {
+        "LICENSE", "test/conformance/README.md", "../packaging/systemd"}, missing
+    # And what the package's own files send people to.
+    for text in [*PACKAGING.glob("etc/*"), *PACKAGING.glob("systemd/*")]:
+        for path in re.findall(r"/usr/share/doc/[\w/.-]+\w", text.read_text()):
+            assert (tmp_path / path[1:]).exists(), (text, path)
 
 
 def test_the_package_keeps_configuration_and_names_its_libraries(package, tmp_path):
