@@ -35,6 +35,14 @@ unsigned int cache_key_put_name(uint64_t *words, const uint8_t *name, size_t siz
 	return count;
 }
 
+uint64_t cache_key_hash(const uint64_t *words, unsigned int count, uint64_t seed)
+{
+	uint64_t hash = seed;
+	for (unsigned int i = 0; i < count; i++)
+		hash = key_mix(hash ^ words[i], seed ^ 0x9e3779b97f4a7c15u);
+	return hash ? hash : 1;
+}
+
 void cache_key_init(struct cache_key *key, uint64_t seed, const struct dns_query *query,
 		    uint64_t route)
 {
@@ -42,8 +50,5 @@ void cache_key_init(struct cache_key *key, uint64_t seed, const struct dns_query
 	key->words[count++] = (uint64_t)query->qtype << 1 | query->edns.dnssec_ok;
 	key->words[count++] = route;
 	key->count = count;
-	uint64_t hash = seed;
-	for (unsigned int i = 0; i < count; i++)
-		hash = key_mix(hash ^ key->words[i], seed ^ 0x9e3779b97f4a7c15u);
-	key->hash = hash ? hash : 1;
+	key->hash = cache_key_hash(key->words, count, seed);
 }

@@ -37,4 +37,7 @@ void cache_key_init(struct cache_key *key, uint64_t seed, const struct dns_query
 /* Writes `name` in lower case into `words`, filled up with zeros; returns how many. */
 unsigned int cache_key_put_name(uint64_t *words, const uint8_t *name, size_t size);
 
+/* The hash of some words, which nobody knows without the seed. Never 0. */
+uint64_t cache_key_hash(const uint64_t *words, unsigned int count, uint64_t seed);
+
 #endif
