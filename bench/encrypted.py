@@ -8,6 +8,9 @@ before its backend, dnsdist with a packet cache before a Knot. The load comes fr
 Round after round each contestant is measured in turn; the figures shown are the medians of the
 rounds, the JSON has every round. CPU time is user and system of all processes of a server.
 
+A silence - the longest time that a connection with queries under way heard nothing - is shown with
+the rate, the worst of the rounds, and what can be known of its cause is told beside.
+
 Parts:
 
   tls         queries on warm connections; "10 x 16" is ten connections with sixteen queries always
@@ -40,8 +43,8 @@ import dns.message
 import databases
 import peers
 from databases import ZONE, owner
-from lab import (Lab, cpu_between, cpu_times, godwit, install, machine, print_table, process_tree,
-                 resident_bytes, say)
+from lab import (Lab, cpu_between, cpu_times, godwit, install, longest_wait, machine, print_table,
+                 process_tree, resident_bytes, say, wait_times)
 from speed import NAMES, PATTERNS, TYPES, bench_program, choose_cpus, split_list
 
 PARTS = ("tls", "https", "handshakes", "idle")
@@ -56,6 +59,10 @@ HANDSHAKES = (("TLS 1.3, full, P-256", "ecdsa", ("--tls", "1.3")),
               ("TLS 1.2, resumed", "ecdsa", ("--tls", "1.2", "--resume")))
 KEYS = {"ecdsa": ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "rsa": ("rsa:2048",)}
 H2LOAD_URIS = 5000
+# What tells a stall, in milliseconds but for the last: how long a connection heard nothing, the
+# load's program was kept from its CPU, and a thread of the server was; queries never answered.
+STALL = ("silence_ms", "pause_ms", "server_wait_ms", "lost_at_end")
+STALL_MS = 200  # a silence that is told of
 
 
 # --- the contestants ------------------------------------------------------------------------------
@@ -154,12 +161,14 @@ class Load:
         """The figures of a program of ours, and `cpu_us` per answer."""
         process = self.start(*command)
         try:
-            marks = []
+            marks, waits = [], []
             for line in process.stdout:
                 if not line.startswith("{"):
                     marks.append(cpu_times(server.pids))
+                    waits.append(wait_times(server.pids))
                     continue
                 figures = json.loads(line)
+                figures["server_wait_ms"] = 1e3 * longest_wait(*waits)
                 figures["cpu_us"] = 1e6 * cpu_between(*marks) / max(1, figures["answered"])
                 return figures
         finally:
@@ -181,6 +190,7 @@ def measure_tls(load, server, plan, connections, under_way):
     wrong = figures["answered"] - figures["rcodes"].get("0", 0) + figures["empty"]
     return {"rate": figures["rate"], "cpu_us": figures["cpu_us"], "p50_us": figures["p50_us"],
             "p99_us": figures["p99_us"], "generator_idle": figures["idle"],
+            **{key: figures[key] for key in STALL},
             "odd": figures["lost"] + figures["reconnects"] + max(0, wrong)}
 
 
@@ -261,6 +271,15 @@ def hold(load, server, count):
 
 # --- the run --------------------------------------------------------------------------------------
 
+def words_for_stall(figures):
+    """A silence must not hide in a rate: how long it was, and who was kept from a CPU meanwhile."""
+    if figures.get("silence_ms", 0) < STALL_MS and not figures.get("lost_at_end"):
+        return ""
+    silence, pause, wait, lost = (figures[key] for key in STALL)
+    return (f"  silent for {silence:.0f} ms (the load waited up to {pause:.0f} ms for its CPU, a "
+            f"thread of the server {wait:.0f} ms in all); {lost} unanswered at the end")
+
+
 def run_rounds(entries, plan):
     """`entries` are (labels, function): each in turn, round by round; medians, and all rounds."""
     rounds = [[] for _ in entries]
@@ -270,8 +289,10 @@ def run_rounds(entries, plan):
             found.append(function())
             say(f"  {'  '.join(labels.values()):44}{found[-1]['rate']:10,.0f}/s "
                 f"{found[-1]['cpu_us']:9.2f} us"
-                f"{'  odd: ' + str(found[-1]['odd']) if found[-1]['odd'] else ''}")
-    return [{**labels, **{key: statistics.median(one[key] for one in found) for key in found[0]},
+                f"{'  odd: ' + str(found[-1]['odd']) if found[-1]['odd'] else ''}"
+                f"{words_for_stall(found[-1])}")
+    return [{**labels, **{key: (max if key in STALL else statistics.median)(
+        one[key] for one in found) for key in found[0]},
              "rounds": found} for (labels, _), found in zip(entries, rounds)]
 
 
@@ -308,7 +329,8 @@ def measure_idle(field, load, plan):
 
 def print_results(rows, idle):
     shown = [("what", "connections"), ("server", "server"), ("rate", "queries/s"),
-             ("cpu_us", "CPU us"), ("p50_us", "p50 us"), ("p99_us", "p99 us"), ("odd", "odd")]
+             ("cpu_us", "CPU us"), ("p50_us", "p50 us"), ("p99_us", "p99 us"),
+             ("silence_ms", "silence ms"), ("odd", "odd")]
     titles = {"tls": "DNS over TLS, warm connections (connections x queries under way)",
               "https": "DNS over HTTPS, HTTP/2, warm connections",
               "handshakes": "Connections with one query each"}
@@ -316,7 +338,7 @@ def print_results(rows, idle):
         chosen = [row for row in rows if row["part"] == part]
         columns = shown
         if part == "handshakes":
-            columns = [("what", "handshake"), shown[1], ("rate", "per second"), *shown[3:]]
+            columns = [("what", "handshake"), shown[1], ("rate", "per second"), *shown[3:6], shown[-1]]
         if chosen:
             print_table(title, chosen, columns)
     if idle:

@@ -5,6 +5,7 @@
     lab.start(name, *command)   a Program; on the CPUs of lab.cpus when they are set
     install(packages)           Debian packages that are missing; those that cannot be had come back
     cpu_times(pids)             user + system time that processes have used: see cpu_between
+    wait_times(pids)            how long their threads waited for a CPU: see longest_wait
     resident_bytes(pid)         resident set
     print_table(rows, columns)  figures for a person
 """
@@ -207,15 +208,29 @@ def process_tree(pids):
     return found
 
 
-def cpu_times(pids):
-    """User and system time that processes have used: {thread: seconds}, by the scheduler's own
-    account, which counts nanoseconds where /proc/PID/stat counts hundredths of a second."""
+def _schedstat(pids, field):
     times = {}
     for pid in pids:
         for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
             with contextlib.suppress(OSError):  # a thread that has just ended
-                times[path.parent.name] = int(path.read_text().split()[0]) / 1e9
+                times[path.parent.name] = int(path.read_text().split()[field]) / 1e9
     return times
+
+
+def cpu_times(pids):
+    """User and system time that processes have used: {thread: seconds}, by the scheduler's own
+    account, which counts nanoseconds where /proc/PID/stat counts hundredths of a second."""
+    return _schedstat(pids, 0)
+
+
+def wait_times(pids):
+    """How long threads that could run had to wait for a CPU: {thread: seconds}."""
+    return _schedstat(pids, 1)
+
+
+def longest_wait(before, after):
+    """Seconds that the thread that waited most did so from one wait_times to another."""
+    return max((seconds - before.get(thread, 0.0) for thread, seconds in after.items()), default=0)
 
 
 def cpu_between(before, after):

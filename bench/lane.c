@@ -92,6 +92,8 @@ static uint16_t take_slot(struct lane *lane, int64_t sent_ns)
 {
 	uint16_t slot = lane->unused[--lane->unused_count];
 
+	if (lane->waiting_ns == 0)
+		lane->waiting_ns = sent_ns;
 	lane->slots[slot].sent_ns = sent_ns;
 	lane->slots[slot].id = (uint16_t)(lane->slots[slot].id + lane->slot_count);
 	return slot;
@@ -122,19 +124,33 @@ static void reconnect(struct lane *lane, struct lane_counts *counts)
 	lane->in_size = 0;
 	lane->out_size = 0;
 	lane_expire(lane, INT64_MAX, counts);
+	lane->waiting_ns = 0;
 	counts->reconnects++;
 	connect_socket(lane);
 }
 
 /* --- replies --------------------------------------------------------------------------------- */
 
-static void take_reply(struct lane *lane, const uint8_t *reply, size_t size, int64_t now_ns,
-		       struct lane_counts *counts)
+int64_t lane_note_silence(const struct lane *lane, int64_t now_ns, struct lane_counts *counts)
 {
-	if (size < DNS_HEADER_SIZE || !(reply[2] & 0x80)) {
-		counts->unexpected++;
-		return;
-	}
+	int64_t silence_ns = lane->waiting_ns ? now_ns - lane->waiting_ns : 0;
+
+	if (silence_ns > counts->silence_ns)
+		counts->silence_ns = silence_ns;
+	return silence_ns;
+}
+
+/* A reply has come, if only one that is too late: the server speaks. */
+static void end_silence(struct lane *lane, int64_t now_ns, struct lane_counts *counts)
+{
+	lane_note_silence(lane, now_ns, counts);
+	lane->waiting_ns = lane_outstanding(lane) ? now_ns : 0;
+	lane->told = false;
+}
+
+static void match_reply(struct lane *lane, const uint8_t *reply, int64_t now_ns,
+			struct lane_counts *counts)
+{
 	uint16_t id = dns_get16(reply);
 	uint16_t slot = (uint16_t)(id & (lane->slot_count - 1));
 	unsigned int rcode = reply[3] & 0x0f;
@@ -149,6 +165,17 @@ static void take_reply(struct lane *lane, const uint8_t *reply, size_t size, int
 	counts->empty += rcode == 0 && dns_get16(reply + 6) == 0;
 	histogram_add(&counts->latency, now_ns - lane->slots[slot].sent_ns);
 	free_slot(lane, slot);
+}
+
+static void take_reply(struct lane *lane, const uint8_t *reply, size_t size, int64_t now_ns,
+		       struct lane_counts *counts)
+{
+	if (size < DNS_HEADER_SIZE || !(reply[2] & 0x80)) {
+		counts->unexpected++;
+		return;
+	}
+	match_reply(lane, reply, now_ns, counts);
+	end_silence(lane, now_ns, counts);
 }
 
 static void receive_udp(struct lane *lane, struct lane_counts *counts)
@@ -240,6 +267,8 @@ static unsigned int keep_sent(struct lane *lane, unsigned int count, unsigned in
 {
 	for (unsigned int i = count; i > sent; i--)
 		free_slot(lane, batch.slots[i - 1]);
+	if (lane_outstanding(lane) == 0)
+		lane->waiting_ns = 0;
 	return sent;
 }
 

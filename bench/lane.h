@@ -44,7 +44,8 @@ struct lane_counts {
 	uint64_t truncated;
 	uint64_t empty; /* NOERROR without an answer record */
 	uint64_t reconnects;
-	int64_t idle_ns; /* time in calls of lane_receive that brought nothing */
+	int64_t idle_ns;    /* time in calls of lane_receive that brought nothing */
+	int64_t silence_ns; /* the longest that a lane with queries under way heard nothing */
 	uint64_t rcodes[16];
 	struct histogram latency;
 };
@@ -65,6 +66,10 @@ struct lane {
 	uint16_t *unused; /* a stack of indexes of slots */
 	unsigned int slot_count;
 	unsigned int unused_count;
+	/* When the last reply came, or else the first query left; 0 when none is under way. Giving
+	   queries up does not change it: that is no reply. */
+	int64_t waiting_ns;
+	bool told; /* that it is silent (stall.h) */
 	/* Streams: what the socket did not take, and the beginning of a message that is not whole.
 	 */
 	uint8_t *out;
@@ -100,6 +105,9 @@ unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned 
 
 /* Takes what has arrived, without waiting. */
 void lane_receive(struct lane *lane, struct lane_counts *counts);
+
+/* How long nothing has been heard, queries being under way; counted. */
+int64_t lane_note_silence(const struct lane *lane, int64_t now_ns, struct lane_counts *counts);
 
 /* Gives up queries of before `before_ns`. */
 void lane_expire(struct lane *lane, int64_t before_ns, struct lane_counts *counts);

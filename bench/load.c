@@ -18,12 +18,19 @@
  * bring: near 0 in a closed loop, the generator is what limits the rate. --single sends every query
  * on its own, for kernels or servers that mind trains of them (lane.h).
  *
+ * A server that falls silent must not be taken for a slow one: "silence_ms" is the longest time in
+ * which a lane with queries under way got no reply, "lost_at_end" how many queries were unanswered
+ * when the load was over, and "pause_ms" the longest that this program itself was kept from its
+ * CPU. A lane that stays silent for --timeout is told of on standard error at once, with what waits
+ * where (stall.h).
+ *
  * It warms up, writes the line "measuring", counts for --seconds, writes "measured", waits for the
  * last replies, and ends with one line of JSON. Whoever wants to know what the server cost reads
  * its CPU time at the two lines.
  */
 #include "bench/lane.h"
 #include "bench/lane_tls.h"
+#include "bench/stall.h"
 
 #include "common/clock.h"
 #include "dns/protocol.h"
@@ -43,6 +50,7 @@
 #define SKIP_AFTER_NS (NS_PER_SECOND / 10)
 #define RECONNECTS_MAX 10000 /* a server that closes every connection ends the run */
 #define OPEN_LOOP_BATCH 16u  /* at once on one lane, when the loop is late */
+#define STALLS_TOLD_MAX 4
 
 struct options {
 	struct lane_options lane;
@@ -67,6 +75,11 @@ struct load {
 	uint64_t due; /* queries sent or skipped since then */
 	unsigned int next_lane;
 	int64_t expired_ns; /* when slots were last looked through */
+	/* stalls */
+	int64_t round_ns; /* when this round of the loop began */
+	int64_t pause_ns; /* the longest round */
+	unsigned int stalls_told;
+	uint64_t lost_at_end;
 };
 
 /* --- options --------------------------------------------------------------------------------- */
@@ -270,14 +283,37 @@ static void run_open(struct load *load)
 		lane_receive(&load->lanes[i], &load->counts);
 }
 
+static int64_t timeout_of(const struct load *load)
+{
+	return (int64_t)(load->options.timeout_seconds * (double)NS_PER_SECOND);
+}
+
+/* Looks for lanes that have been silent for `limit_ns`, and tells of the first few. */
+static void look_for_stalls(struct load *load, int64_t now_ns, int64_t limit_ns)
+{
+	for (unsigned int i = 0; i < load->options.lanes; i++) {
+		struct lane *lane = &load->lanes[i];
+		int64_t silence_ns = lane_note_silence(lane, now_ns, &load->counts);
+		if (silence_ns < limit_ns || lane->told || load->stalls_told == STALLS_TOLD_MAX)
+			continue;
+		lane->told = true;
+		load->stalls_told++;
+		stall_tell(lane, i, silence_ns);
+	}
+}
+
 static void expire(struct load *load)
 {
 	int64_t now_ns = clock_now_ns();
-	int64_t timeout_ns = (int64_t)(load->options.timeout_seconds * (double)NS_PER_SECOND);
+	int64_t timeout_ns = timeout_of(load);
 
+	if (now_ns - load->round_ns > load->pause_ns)
+		load->pause_ns = now_ns - load->round_ns;
+	load->round_ns = now_ns;
 	if (now_ns - load->expired_ns < EXPIRE_EACH_NS)
 		return;
 	load->expired_ns = now_ns;
+	look_for_stalls(load, now_ns, timeout_ns);
 	for (unsigned int i = 0; i < load->options.lanes; i++)
 		lane_expire(&load->lanes[i], now_ns - timeout_ns, &load->counts);
 }
@@ -286,6 +322,7 @@ static void expire(struct load *load)
 static double run(struct load *load, double seconds)
 {
 	int64_t start_ns = clock_now_ns();
+	load->round_ns = start_ns;
 	int64_t end_ns = start_ns + (int64_t)(seconds * (double)NS_PER_SECOND);
 
 	while (clock_now_ns() < end_ns && load->counts.reconnects < RECONNECTS_MAX) {
@@ -310,13 +347,14 @@ static unsigned int outstanding(const struct load *load)
 /* Waits for the last replies; what does not come in time is lost. */
 static void drain(struct load *load)
 {
-	int64_t end_ns =
-		clock_now_ns() + (int64_t)(load->options.timeout_seconds * (double)NS_PER_SECOND);
+	int64_t end_ns = clock_now_ns() + timeout_of(load);
 
 	while (outstanding(load) > 0 && clock_now_ns() < end_ns) {
 		for (unsigned int i = 0; i < load->options.lanes; i++)
 			lane_receive(&load->lanes[i], &load->counts);
 	}
+	load->lost_at_end = outstanding(load);
+	look_for_stalls(load, clock_now_ns(), timeout_of(load) / 2);
 	for (unsigned int i = 0; i < load->options.lanes; i++)
 		lane_expire(&load->lanes[i], INT64_MAX, &load->counts);
 }
@@ -342,7 +380,10 @@ static void report(const struct load *load, double seconds, const struct lane_co
 	       seconds, at_end->answered, (double)at_end->answered / seconds, counts->sent,
 	       counts->lost, load->skipped, counts->unexpected, counts->truncated, counts->empty,
 	       counts->reconnects);
-	printf(", \"idle\": %.3f", (double)at_end->idle_ns / 1e9 / seconds);
+	printf(", \"idle\": %.3f, \"silence_ms\": %.1f, \"pause_ms\": %.1f, \"lost_at_end\": "
+	       "%" PRIu64,
+	       (double)at_end->idle_ns / 1e9 / seconds, (double)counts->silence_ns / 1e6,
+	       (double)load->pause_ns / 1e6, load->lost_at_end);
 	printf(", \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, "
 	       "\"max_us\": %.1f, \"rcodes\": {",
 	       us(histogram_percentile(latency, 0.5)), us(histogram_percentile(latency, 0.9)),
@@ -392,6 +433,7 @@ int main(int argc, char **argv)
 	run(&load, load.options.warm_seconds);
 	memset(&load.counts, 0, sizeof(load.counts));
 	load.skipped = 0;
+	load.pause_ns = 0;
 	say("measuring");
 	double seconds = run(&load, load.options.seconds);
 	at_end = load.counts;
