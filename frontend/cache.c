@@ -48,6 +48,7 @@ struct cache_head {
 	uint16_t ttl_count;
 	uint8_t key_count;
 	uint8_t fact_count;
+	uint8_t zone_size; /* as cache_origin's */
 };
 
 /* Where the parts of an entry begin, in words. */
@@ -263,7 +264,7 @@ struct cache_search {
 	int64_t now_ms;
 	bool stale_too; /* else a stale entry is as good as none */
 	uint8_t *out;
-	size_t *size;
+	struct cache_hit *hit;
 };
 
 /* Writes the reply; false when the slot was written to meanwhile. */
@@ -276,8 +277,9 @@ static bool cache_write_reply(const struct cache_search *search, const struct ca
 	cache_slot_copy_out(found->slot, found->at.records, out + records, head->records_size);
 	if (stale || !head->source)
 		cache_age_records(found, search->now_ms, stale, out + records);
-	*search->size = cache_reply_end(out, records + head->records_size, search->query,
-					search->cache->options.udp_payload, stale);
+	search->hit->zone_size = head->zone_size;
+	search->hit->size = cache_reply_end(out, records + head->records_size, search->query,
+					    search->cache->options.udp_payload, stale);
 	return cache_slot_is_whole(found->slot, found->sequence);
 }
 
@@ -320,17 +322,17 @@ static enum cache_result cache_search(const struct cache_search *search)
 
 enum cache_result cache_lookup(struct cache *cache, const struct cache_key *key,
 			       const struct dns_query *query, int64_t now_ms, uint8_t *out,
-			       size_t *size)
+			       struct cache_hit *hit)
 {
-	const struct cache_search search = {cache, key, query, now_ms, false, out, size};
+	const struct cache_search search = {cache, key, query, now_ms, false, out, hit};
 	return cache_search(&search);
 }
 
 enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key *key,
 				     const struct dns_query *query, int64_t now_ms, uint8_t *out,
-				     size_t *size)
+				     struct cache_hit *hit)
 {
-	const struct cache_search search = {cache, key, query, now_ms, true, out, size};
+	const struct cache_search search = {cache, key, query, now_ms, true, out, hit};
 	enum cache_result result = cache_search(&search);
 	if (result == CACHE_REFRESH)
 		return CACHE_HIT;
@@ -376,6 +378,7 @@ static bool cache_make_head(const struct cache *cache, const struct cache_key *k
 		.records_size = reply->records_size,
 		.ttl_count = reply->ttl_count,
 		.key_count = (uint8_t)key->count,
+		.zone_size = origin->zone_size,
 	};
 	/* SERVFAIL rests on nothing that changes would tell of, whoever it comes from. */
 	if (origin->source == 0 || (reply->flags & 0xf) == DNS_RCODE_SERVFAIL)

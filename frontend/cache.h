@@ -71,6 +71,7 @@ struct cache_origin {
 	uint64_t asked;  /* coherence_now when the question was sent */
 	uint64_t facts[CACHE_FACTS_MAX];
 	unsigned int fact_count;
+	uint8_t zone_size; /* of the zone's name, the end of the question's; 0: unknown */
 };
 
 /* What became of a reply that was to be stored. */
@@ -85,14 +86,20 @@ enum cache_fate {
 struct cache *cache_create(const struct cache_options *options);
 void cache_destroy(struct cache *cache);
 
+/* A reply found, beside its octets. */
+struct cache_hit {
+	size_t size;
+	uint8_t zone_size; /* cache_origin's */
+};
+
 /*
  * Looks `query` up by its key, and on a hit writes the reply, ready to be sent, into `out`,
- * CACHE_REPLY_MAX octets (which may be written to even if there is no hit). `now_ms` as
- * clock_now_ms. Hot path.
+ * CACHE_REPLY_MAX octets (which may be written to even if there is no hit), and fills in `hit`.
+ * `now_ms` as clock_now_ms. Hot path.
  */
 enum cache_result cache_lookup(struct cache *cache, const struct cache_key *key,
 			       const struct dns_query *query, int64_t now_ms, uint8_t *out,
-			       size_t *size);
+			       struct cache_hit *hit);
 
 /*
  * Has memory fetched that cache_lookup of a key is going to read, without waiting for it, in three
@@ -112,7 +119,7 @@ void cache_prefetch_facts(const struct cache *cache, const struct cache_slot *sl
  */
 enum cache_result cache_lookup_stale(struct cache *cache, const struct cache_key *key,
 				     const struct dns_query *query, int64_t now_ms, uint8_t *out,
-				     size_t *size);
+				     struct cache_hit *hit);
 
 /*
  * Notes that `key` was looked up in vain. True when its answer is to be kept even if it is a

@@ -52,6 +52,7 @@ struct channel_result {
 	grpc_status_code status; /* DATA_LOSS also for a message that is not a DnsPacket */
 	uint8_t *reply;          /* NULL unless status is GRPC_STATUS_OK */
 	size_t size;
+	uint8_t zone_size; /* of the zone's name, the end of the question's; 0: unknown */
 };
 
 struct channel_handler {

@@ -7,6 +7,7 @@
 
 #include "dns/protocol.h"
 #include "frontend/config_internal.h"
+#include "frontend/zone_ledger.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -227,9 +228,13 @@ static int config_take_rest(struct check *check, const struct file_config *file,
 			    struct frontend_config *config)
 {
 	int64_t workers;
-	if (config_number(check, "workers", file->workers, 0, 0, WORKERS_MAX, &workers) != 0)
+	int64_t top_zones;
+	if (config_number(check, "workers", file->workers, 0, 0, WORKERS_MAX, &workers) != 0 ||
+	    config_number(check, "top_zones", file->top_zones, 20, 0, ZONE_LEDGER_TOP_MAX,
+			  &top_zones) != 0)
 		return -1;
 	config->workers = workers ? (unsigned int)workers : config_count_cpus();
+	config->top_zones = (unsigned int)top_zones;
 	const char *admin = file->admin ? file->admin : DEFAULT_ADMIN;
 	struct address parsed;
 	if (config_address(check, "admin", admin, &parsed) != 0)
@@ -302,8 +307,8 @@ void frontend_config_free(struct frontend_config *config)
 bool frontend_config_is_reloadable(const struct frontend_config *a, const struct frontend_config *b)
 {
 	if (a->listen_count != b->listen_count || a->workers != b->workers ||
-	    strcmp(a->admin, b->admin) != 0 || a->log.queries != b->log.queries ||
-	    a->cache_size_mb != b->cache_size_mb ||
+	    strcmp(a->admin, b->admin) != 0 || a->top_zones != b->top_zones ||
+	    a->log.queries != b->log.queries || a->cache_size_mb != b->cache_size_mb ||
 	    a->cache_serve_stale_s != b->cache_serve_stale_s ||
 	    a->limits.udp_payload != b->limits.udp_payload ||
 	    a->limits.tcp_connections != b->limits.tcp_connections ||

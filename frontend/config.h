@@ -114,6 +114,7 @@ struct frontend_config {
 	struct frontend_limits limits;
 	char watch_socket[LIFE_LINE_PATH_MAX]; /* the life line's (life_line.h); "": none */
 	char admin[ADDRESS_TEXT_MAX];
+	unsigned int top_zones; /* that /metrics tells of; 0: none are counted */
 	struct frontend_log log;
 };
 

@@ -163,6 +163,8 @@ static const cyaml_schema_field_t config_fields[] = {
 			       watch_socket, 1, CYAML_UNLIMITED),
 	CYAML_FIELD_STRING_PTR("admin", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, admin, 1,
 			       ADDRESS_TEXT_MAX),
+	CYAML_FIELD_INT_PTR("top_zones", CYAML_FLAG_POINTER | OPTIONAL, struct file_config,
+			    top_zones),
 	CYAML_FIELD_MAPPING_PTR("log", CYAML_FLAG_POINTER | OPTIONAL, struct file_config, log,
 				log_fields),
 	CYAML_FIELD_END,

@@ -83,6 +83,7 @@ struct file_config {
 	struct file_limits *limits;
 	char *watch_socket;
 	char *admin;
+	int64_t *top_zones;
 	struct file_log *log;
 };
 

@@ -18,6 +18,7 @@
 #include "frontend/tls.h"
 #include "frontend/watcher.h"
 #include "frontend/worker.h"
+#include "frontend/zone_ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +154,10 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 	struct status *status = &frontend->status;
 	unsigned int count = frontend->config->workers;
 	status->workers = calloc(2 * (size_t)count, sizeof(status->workers[0]));
-	if (!status->workers) {
+	status->top_zones = frontend->config->top_zones;
+	if (status->top_zones > 0)
+		status->zones = zone_ledger_create(2 * (size_t)count);
+	if (!status->workers || (status->top_zones > 0 && !status->zones)) {
 		snprintf(error, error_size, "out of memory");
 		return -1;
 	}
@@ -399,6 +403,7 @@ void frontend_destroy(struct frontend *frontend)
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		worker_destroy(frontend->status.workers[i]);
 	free(frontend->status.workers);
+	zone_ledger_destroy(frontend->status.zones);
 	watcher_destroy(frontend->status.watcher);
 	plan_destroy(frontend->plan);
 	cache_destroy(frontend->status.cache);

@@ -95,6 +95,7 @@ struct query {
 	TAILQ_ENTRY(query) waiting; /* in its route's line (upstream.c) */
 	unsigned int plan;          /* the number of the plan it was routed by (serve.c) */
 	bool denial_too;            /* cache_note_miss's word on its answer */
+	uint8_t zone_size;          /* of its answer, as channel_result's */
 	uint64_t key_hash;          /* of its key in the cache; 0: it has none */
 	struct query *joined;       /* those that wait for the same answer (flights.h) */
 	unsigned int joined_count;

@@ -79,17 +79,18 @@ static void serve_refresh(struct serve *serve, const struct dns_query *dns, int6
 static size_t serve_look_up(struct serve *serve, struct serve_message *message, int64_t now_ns,
 			    uint8_t *out)
 {
-	size_t size = 0;
+	struct cache_hit hit;
 	if (!serve->cache)
 		return 0;
 	switch (cache_lookup(serve->cache, &message->key, &message->dns, now_ns / 1000000, out,
-			     &size)) {
+			     &hit)) {
 	case CACHE_REFRESH:
 		serve_refresh(serve, &message->dns, now_ns);
 		/* fall through */
 	case CACHE_HIT:
 		metrics_add(serve->shard, FRONTEND_CACHE_HITS, 1);
-		return size;
+		zone_counter_add(&serve->zones, &message->dns, hit.zone_size, now_ns);
+		return hit.size;
 	case CACHE_OUTDATED:
 		metrics_add(serve->shard, FRONTEND_CACHE_INVALID, 1);
 		/* fall through */
@@ -294,11 +295,12 @@ static void serve_fail(struct serve *serve, struct query *query, enum frontend_m
 static bool serve_send_stale(struct serve *serve, struct query *query)
 {
 	struct cache_key key;
-	size_t size;
+	struct cache_hit hit;
 	if (!serve->cache || !serve_make_key(serve, &query->dns, &key))
 		return false;
+	int64_t now_ns = clock_now_ns();
 	enum cache_result found = cache_lookup_stale(serve->cache, &key, &query->dns,
-						     clock_now_ms(), serve->reply, &size);
+						     now_ns / 1000000, serve->reply, &hit);
 	if (found == CACHE_MISS)
 		return false;
 	if (found == CACHE_STALE) {
@@ -306,7 +308,8 @@ static bool serve_send_stale(struct serve *serve, struct query *query)
 		log_warning_limited("serving stale answers", "reason=%s",
 				    "no backend answers a query");
 	}
-	serve_send(serve, query, serve->reply, size, clock_now_ns());
+	zone_counter_add(&serve->zones, &query->dns, hit.zone_size, now_ns);
+	serve_send(serve, query, serve->reply, hit.size, now_ns);
 	return true;
 }
 
@@ -396,10 +399,12 @@ static void serve_share(struct serve *serve, struct query *joined, const struct 
 		query->joined = NULL;
 		if (failed && serve_send_stale(serve, query))
 			continue;
-		if (shared)
-			serve_send_parts(serve, query, &parts, now_ns);
-		else
+		if (!shared) {
 			upstream_resubmit(serve->upstream, query);
+			continue;
+		}
+		zone_counter_add(&serve->zones, &query->dns, leader->zone_size, now_ns);
+		serve_send_parts(serve, query, &parts, now_ns);
 	}
 }
 
@@ -441,6 +446,8 @@ void serve_finish(void *ctx, struct query *query, enum upstream_result result, u
 	int64_t now_ns = clock_now_ns();
 	if (answered && (query->transport || !failed))
 		serve_keep(serve, query, reply, size, origin, now_ns);
+	if (answered && query->transport)
+		zone_counter_add(&serve->zones, &query->dns, query->zone_size, now_ns);
 	if (!query->transport)
 		query_pool_put(&serve->pool, query);
 	else if (answered)

@@ -11,6 +11,7 @@
 #include "frontend/cache_show.h"
 #include "frontend/life_line.h"
 #include "frontend/watcher.h"
+#include "frontend/zone_ledger.h"
 
 #include <event2/buffer.h>
 #include <event2/http.h>
@@ -128,6 +129,14 @@ static void status_print_cache(struct evbuffer *out, const struct cache *cache)
 			    "Replies held in the answer cache.", (double)cache_count(cache));
 }
 
+static void status_print_zones(struct evbuffer *out, const struct status *status)
+{
+	int64_t now_ms = clock_now_ms();
+	for (size_t i = 0; i < status->worker_count; i++)
+		zone_ledger_gather(status->zones, i, worker_zones(status->workers[i]), now_ms);
+	zone_ledger_print(status->zones, status->top_zones, out);
+}
+
 static void status_print_life_line(struct evbuffer *out, const struct life_line *line)
 {
 	static const char refused[] = "godwit_frontend_life_lines_refused_total";
@@ -218,6 +227,8 @@ void status_collect(void *ctx, struct evbuffer *out)
 				    watcher_count(status->watcher));
 	if (status->life_line)
 		status_print_life_line(out, status->life_line);
+	if (status->zones)
+		status_print_zones(out, status);
 	status_print_backends(out, &table);
 	free(table.rows);
 }

@@ -18,8 +18,10 @@ struct heartbeats;
 struct status {
 	struct worker **workers;
 	size_t worker_count;
-	struct cache *cache;     /* NULL: none */
-	struct watcher *watcher; /* the same */
+	struct cache *cache;       /* NULL: none */
+	struct watcher *watcher;   /* the same */
+	struct zone_ledger *zones; /* the same: zones are not counted */
+	unsigned int top_zones;    /* that are told of */
 	struct heartbeats *heartbeats;
 	_Atomic unsigned tcp_open;
 	_Atomic unsigned tls_open;           /* connections of all encrypted protocols */

@@ -9,6 +9,8 @@
 
 #include "common/backoff.h"
 #include "common/log.h"
+#include "dns/name.h"
+#include "dns/protocol.h"
 #include "frontend/channel_stream.h"
 #include "frontend/coherence.h"
 #include "proto/batch.h"
@@ -182,6 +184,18 @@ static const struct cache_origin *stream_origin(const struct stream *stream,
 	return out;
 }
 
+/* The size of the zone's name that an answer tells; 0 when no label of the question begins there.
+ */
+static uint8_t stream_zone_size(const struct stream_question *question,
+				const struct batch_answer *answer)
+{
+	const uint8_t *name = question->message + DNS_HEADER_SIZE;
+	size_t left = dns_name_size(name);
+	for (; left > answer->zone_size; name += 1 + *name)
+		left -= 1u + *name;
+	return left == answer->zone_size ? answer->zone_size : 0;
+}
+
 static void stream_take_answer(struct stream *stream, const struct batch_answer *answer)
 {
 	struct window_question *found = window_find(&stream->window, answer->id);
@@ -196,8 +210,13 @@ static void stream_take_answer(struct stream *stream, const struct batch_answer 
 	window_remove(&stream->window, found);
 	if (answer->size > 0) {
 		result = (struct channel_result){
-			.status = GRPC_STATUS_OK, .reply = answer->msg, .size = answer->size};
+			.status = GRPC_STATUS_OK,
+			.reply = answer->msg,
+			.size = answer->size,
+			.zone_size = stream_zone_size(question, answer),
+		};
 		origin = stream_origin(stream, question, answer, &made);
+		made.zone_size = result.zone_size;
 	}
 	stream->options.handler.done(stream->options.handler.ctx, question, &result, origin);
 }

@@ -345,6 +345,7 @@ static void upstream_finish_call(struct upstream *upstream, struct replica *repl
 	if (result->status == GRPC_STATUS_OK &&
 	    dns_reply_matches(&query->dns, result->reply, result->size)) {
 		replica_note_success(replica);
+		query->zone_size = result->zone_size;
 		upstream->handler.done(upstream->handler.ctx, query, UPSTREAM_ANSWERED,
 				       result->reply, result->size, origin);
 		return;

@@ -305,6 +305,8 @@ static int worker_open_parts(struct worker *worker)
 	if (!worker->upstream || serve_init(&worker->serve, options->config, worker->shard,
 					    worker->upstream, options->cache) != 0)
 		return -1;
+	if (options->config->top_zones > 0 && zone_counter_init(&worker->serve.zones) != 0)
+		return -1;
 	if (options->tls && options->config->discovery) {
 		worker->serve.discovery = discovery_create(options->config, options->tls);
 		if (!worker->serve.discovery)
@@ -382,6 +384,7 @@ void worker_destroy(struct worker *worker)
 	quic_server_destroy(worker->quic);
 	udp_destroy(worker->udp);
 	discovery_destroy(worker->serve.discovery);
+	zone_counter_clear(&worker->serve.zones);
 	serve_clear(&worker->serve);
 	if (worker->wake)
 		event_free(worker->wake);
@@ -441,4 +444,9 @@ void worker_visit_replicas(struct worker *worker, void (*visit)(void *, const st
 size_t worker_in_flight(const struct worker *worker)
 {
 	return serve_in_flight(&worker->serve);
+}
+
+const struct zone_table *worker_zones(const struct worker *worker)
+{
+	return worker->serve.zones.table;
 }

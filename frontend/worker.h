@@ -28,6 +28,7 @@
 #define WORKER_STOP_MS 4000
 
 struct worker;
+struct zone_table;
 
 struct worker_options {
 	unsigned int index;                   /* 0 is the one that logs what all of them meet */
@@ -74,5 +75,7 @@ bool worker_is_ready(struct worker *worker, char *reason, size_t reason_size);
 void worker_visit_replicas(struct worker *worker, void (*visit)(void *, const struct replica *),
 			   void *ctx);
 size_t worker_in_flight(const struct worker *worker);
+/* What it has counted by zone; NULL: config->top_zones is 0. */
+const struct zone_table *worker_zones(const struct worker *worker);
 
 #endif

@@ -34,7 +34,7 @@ struct fixture {
 	uint8_t reply[8192];
 	size_t size;
 	uint8_t out[CACHE_REPLY_MAX];
-	size_t out_size;
+	struct cache_hit hit;
 };
 
 static void setup(struct fixture *fixture, size_t size)
@@ -155,13 +155,13 @@ static enum cache_fate store_coherent(struct fixture *fixture, uint64_t fact)
 static enum cache_result look_up(struct fixture *fixture)
 {
 	return cache_lookup(fixture->cache, &fixture->key, &fixture->query, fixture->now_ms,
-			    fixture->out, &fixture->out_size);
+			    fixture->out, &fixture->hit);
 }
 
 static enum cache_result look_up_stale(struct fixture *fixture)
 {
 	return cache_lookup_stale(fixture->cache, &fixture->key, &fixture->query, fixture->now_ms,
-				  fixture->out, &fixture->out_size);
+				  fixture->out, &fixture->hit);
 }
 
 /* The first record of what came out, behind its (compressed) owner name. */
@@ -188,18 +188,18 @@ static void test_a_hit_is_made_for_its_client(void)
 	ask(&f, "wWw.ExAmPlE.", DNS_TYPE_A, 0);
 	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
 	/* ID and spelling of this query, no RD, no OPT. */
-	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.out_size));
+	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.hit.size));
 	CU_ASSERT_EQUAL(memcmp(f.out + DNS_HEADER_SIZE, f.query.qname, f.query.question_size), 0);
 	CU_ASSERT_EQUAL(dns_get16(f.out + 2), DNS_FLAG_QR | DNS_FLAG_AA);
 	CU_ASSERT_EQUAL(dns_get16(f.out + 10), 0);
 	ask(&f, "www.example.", DNS_TYPE_A, ASK_EDNS | ASK_RD);
 	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
-	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.out_size));
+	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.hit.size));
 	CU_ASSERT_EQUAL(dns_get16(f.out + 2), DNS_FLAG_QR | DNS_FLAG_AA | DNS_FLAG_RD);
 	/* OPT: our own payload size, and no extended error. */
 	CU_ASSERT_EQUAL(dns_get16(f.out + 10), 1);
-	CU_ASSERT_EQUAL(dns_get16(f.out + f.out_size - 8), 1232);
-	CU_ASSERT_EQUAL(dns_get16(f.out + f.out_size - 2), 0);
+	CU_ASSERT_EQUAL(dns_get16(f.out + f.hit.size - 8), 1232);
+	CU_ASSERT_EQUAL(dns_get16(f.out + f.hit.size - 2), 0);
 	teardown(&f);
 }
 
@@ -261,7 +261,7 @@ static void test_large_replies_have_slots_of_their_own(void)
 		if (!fits)
 			continue;
 		CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
-		CU_ASSERT(dns_reply_matches(&f.query, f.out, f.out_size));
+		CU_ASSERT(dns_reply_matches(&f.query, f.out, f.hit.size));
 		CU_ASSERT_EQUAL(dns_get16(f.out + 6), count);
 		CU_ASSERT_EQUAL(cache_count(f.cache), 1);
 	}
@@ -316,7 +316,7 @@ static void test_negative_answers_live_by_their_soa(void)
 		CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
 		f.now_ms += cases[i].lives_ms - 1;
 		CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
-		CU_ASSERT_EQUAL(dns_reply_rcode(f.out, f.out_size), cases[i].rcode);
+		CU_ASSERT_EQUAL(dns_reply_rcode(f.out, f.hit.size), cases[i].rcode);
 		f.now_ms += 1;
 		CU_ASSERT_EQUAL(look_up(&f), CACHE_MISS);
 	}
@@ -380,7 +380,7 @@ static void test_a_denial_replaces_what_is_there_at_once(void)
 	deny(&f, DNS_RCODE_NXDOMAIN);
 	CU_ASSERT_EQUAL(store(&f), CACHE_KEPT);
 	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
-	CU_ASSERT_EQUAL(dns_reply_rcode(f.out, f.out_size), DNS_RCODE_NXDOMAIN);
+	CU_ASSERT_EQUAL(dns_reply_rcode(f.out, f.hit.size), DNS_RCODE_NXDOMAIN);
 	/* And it needs no second asking when it has changed itself. */
 	CU_ASSERT_EQUAL(store_coherent(&f, fact), CACHE_KEPT);
 	coherence_change(f.coherence, &fact, 1);
@@ -537,6 +537,32 @@ static void test_an_answer_overtaken_by_a_change_is_not_kept(void)
 	teardown(&f);
 }
 
+/* Whose an answer is comes back with it, whether it is kept by facts or by TTLs, good or stale. */
+static void test_an_answer_keeps_its_zone(void)
+{
+	struct fixture f;
+	setup(&f, 1 << 20);
+	for (uint32_t source = 0; source < 2; source++) {
+		const struct cache_origin origin = {
+			.source = source, .asked = coherence_now(f.coherence), .zone_size = 9};
+		ask(&f, source ? "facts.example." : "ttls.example.", DNS_TYPE_A, 0);
+		answer_a(&f, 300, 1);
+		CU_ASSERT_EQUAL(store_of(&f, &origin), CACHE_KEPT);
+		CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+		CU_ASSERT_EQUAL(f.hit.zone_size, 9);
+	}
+	coherence_watch_end(f.coherence, 1);
+	f.hit.zone_size = 0;
+	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_STALE);
+	CU_ASSERT_EQUAL(f.hit.zone_size, 9);
+	ask(&f, "untold.example.", DNS_TYPE_A, 0);
+	answer_a(&f, 300, 1);
+	store(&f);
+	CU_ASSERT_EQUAL(look_up(&f), CACHE_HIT);
+	CU_ASSERT_EQUAL(f.hit.zone_size, 0);
+	teardown(&f);
+}
+
 /* --- stale ------------------------------------------------------------------------------------ */
 
 static void test_expired_answers_are_stale_for_a_while(void)
@@ -551,10 +577,10 @@ static void test_expired_answers_are_stale_for_a_while(void)
 	CU_ASSERT_EQUAL(look_up(&f), CACHE_MISS);
 	CU_ASSERT(cache_has_stale(f.cache, &f.key, f.now_ms));
 	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_STALE);
-	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.out_size));
+	CU_ASSERT(dns_reply_matches(&f.query, f.out, f.hit.size));
 	CU_ASSERT_EQUAL(ttl_out(&f), CACHE_STALE_TTL_S);
-	CU_ASSERT_EQUAL(dns_get16(f.out + f.out_size - 2), DNS_EDE_STALE_ANSWER);
-	CU_ASSERT_EQUAL(dns_get16(f.out + f.out_size - 6), DNS_OPTION_EDE);
+	CU_ASSERT_EQUAL(dns_get16(f.out + f.hit.size - 2), DNS_EDE_STALE_ANSWER);
+	CU_ASSERT_EQUAL(dns_get16(f.out + f.hit.size - 6), DNS_OPTION_EDE);
 	f.now_ms += 3600000;
 	CU_ASSERT_EQUAL(look_up_stale(&f), CACHE_MISS);
 	CU_ASSERT(!cache_has_stale(f.cache, &f.key, f.now_ms));
@@ -793,7 +819,7 @@ static bool is_whole(const struct fixture *f)
 {
 	unsigned int count = dns_get16(f->out + 6);
 	const uint8_t *record = first_record(f);
-	if (!dns_reply_matches(&f->query, f->out, f->out_size) || count == 0)
+	if (!dns_reply_matches(&f->query, f->out, f->hit.size) || count == 0)
 		return false;
 	for (unsigned int i = 1; i < count; i++)
 		if (record[13] != record[16 * i + 13] || dns_get32(record + 16 * i + 4) != 300)
@@ -871,6 +897,7 @@ int main(void)
 		{"refusals of a coherent source stay", test_refusals_of_a_coherent_source_stay},
 		{"an answer overtaken by a change is not kept",
 		 test_an_answer_overtaken_by_a_change_is_not_kept},
+		{"an answer keeps its zone", test_an_answer_keeps_its_zone},
 		{"expired answers are stale for a while",
 		 test_expired_answers_are_stale_for_a_while},
 		{"suspect answers are stale", test_suspect_answers_are_stale},

@@ -56,6 +56,7 @@ static void check_defaults(const struct frontend_config *config)
 	CU_ASSERT_STRING_EQUAL(config->watch_socket, "");
 	CU_ASSERT_EQUAL(config->cache_size_mb, 64);
 	CU_ASSERT_STRING_EQUAL(config->admin, "127.0.0.1:9153");
+	CU_ASSERT_EQUAL(config->top_zones, 20);
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_INFO);
 	CU_ASSERT_EQUAL(config->log.queries, FRONTEND_QUERY_LOG_NONE);
 }
@@ -86,6 +87,7 @@ static void test_everything_given(void)
 		"          query_timeout_ms: 500, drain_ms: 0 }\n"
 		"watch_socket: /run/godwit/frontend.sock\n"
 		"admin: \"[::1]:9999\"\n"
+		"top_zones: 0\n"
 		"log: { level: debug, format: json, queries: errors }\n");
 	CU_ASSERT_FATAL(config != NULL);
 	CU_ASSERT_EQUAL(config->listen_count, 2);
@@ -106,6 +108,7 @@ static void test_everything_given(void)
 	CU_ASSERT_EQUAL(config->limits.drain_ms, 0);
 	CU_ASSERT_STRING_EQUAL(config->watch_socket, "/run/godwit/frontend.sock");
 	CU_ASSERT_STRING_EQUAL(config->admin, "[::1]:9999");
+	CU_ASSERT_EQUAL(config->top_zones, 0);
 	CU_ASSERT_EQUAL(config->log.level, LOG_LEVEL_DEBUG);
 	CU_ASSERT_EQUAL(config->log.format, LOG_FORMAT_JSON);
 	CU_ASSERT_EQUAL(config->log.queries, FRONTEND_QUERY_LOG_ERRORS);
@@ -192,6 +195,7 @@ static void test_ranges(void)
 	refused("limits:\n  query_timeout_ms: 1\n", ":2: limits.query_timeout_ms", "50");
 	refused("limits:\n  drain_ms: -1\n", ":2: limits.drain_ms", "600000");
 	refused("cache:\n  size_mb: -3\n", ":2: cache.size_mb", "-3");
+	refused("top_zones: 101\n", ":1: top_zones", "100");
 	refused("workers: -1\n", ":1: workers", "-1");
 	refused("workers: many\n", ":1", "workers");
 }
