@@ -4,7 +4,7 @@
 #include "announcer/announcer_internal.h"
 #include "announcer/metrics.h"
 #include "common/admin.h"
-#include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/log.h"
 
 #include <arpa/inet.h>
@@ -74,7 +74,7 @@ static void announcer_on_tick(evutil_socket_t fd, short what, void *ctx)
 	struct announcer *announcer = ctx;
 	(void)fd;
 	(void)what;
-	atomic_store(&announcer->turn_ms, clock_now_ms());
+	heartbeat_beat(announcer->heartbeat);
 	for (size_t i = 0; i < announcer->addresses.count; i++)
 		if (announcer->addresses.entries[i].wanted &&
 		    !announcer->addresses.entries[i].present) {
@@ -124,6 +124,7 @@ static void *announcer_run(void *ctx)
 		log_error("the control loop has ended by itself: giving up", NULL);
 		_exit(EXIT_FAILURE);
 	}
+	heartbeat_end(announcer->heartbeat);
 	atomic_store(&announcer->stopped, true);
 	return NULL;
 }
@@ -279,7 +280,6 @@ struct announcer *announcer_start(struct announcer_config *config, char *error, 
 	announcer->wake_fd = -1;
 	announcer->metrics = metrics_create(announcer_metric_defs, ANNOUNCER_METRIC_COUNT);
 	announcer->shard = metrics_shard_create(announcer->metrics);
-	atomic_store(&announcer->turn_ms, clock_now_ms());
 	status_init(&announcer->status);
 	if (announcer_start_parts(announcer, error, error_size) == 0) {
 		announcer->thread_runs = true;
@@ -349,6 +349,7 @@ void announcer_destroy(struct announcer *announcer)
 	if (announcer->base)
 		event_base_free(announcer->base);
 	status_clear(&announcer->status);
+	heartbeats_destroy(announcer->heartbeats);
 	metrics_destroy(announcer->metrics);
 	announcer_config_free(announcer->config);
 	free(announcer);

@@ -5,7 +5,7 @@
 #include "announcer/announcer_internal.h"
 
 #include "common/admin.h"
-#include "common/clock.h"
+#include "common/heartbeat.h"
 #include "common/metrics.h"
 
 #include <event2/buffer.h>
@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Without a turn of the control loop for so long it is not alive: it turns once a second. */
-#define ALIVE_MS 5000
+/* The control loop's bound: sessions are lost while it stands still. It turns once a second. */
+#define CONTROL_SILENT_MS 5000
 
 /* Copies what was printed into the reply. False, with a line, when it does not fit. */
 static bool announcer_reply(struct evbuffer *page, char *reply, size_t reply_size)
@@ -132,17 +132,6 @@ static bool announcer_is_ready(void *ctx, char *reason, size_t reason_size)
 	return ready;
 }
 
-static bool announcer_is_alive(void *ctx, char *reason, size_t reason_size)
-{
-	struct announcer *announcer = ctx;
-	int64_t age_ms = clock_now_ms() - atomic_load(&announcer->turn_ms);
-	bool alive = age_ms < ALIVE_MS;
-	snprintf(reason, reason_size,
-		 alive ? "alive" : "the control loop has not turned for %.1f s",
-		 (double)age_ms / 1000);
-	return alive;
-}
-
 static void announcer_collect(void *ctx, struct evbuffer *out)
 {
 	struct announcer *announcer = ctx;
@@ -152,17 +141,29 @@ static void announcer_collect(void *ctx, struct evbuffer *out)
 	status_give_back(&announcer->status, snapshot);
 }
 
+static int announcer_watch_threads(struct announcer *announcer)
+{
+	announcer->heartbeats = heartbeats_create("announcer");
+	if (!announcer->heartbeats)
+		return -1;
+	announcer->heartbeat = heartbeats_add(announcer->heartbeats, "control", HEARTBEAT_VITAL,
+					      CONTROL_SILENT_MS);
+	return announcer->heartbeat ? admin_watch(announcer->admin, announcer->heartbeats) : -1;
+}
+
 int announcer_start_admin(struct announcer *announcer, char *error, size_t error_size)
 {
 	metrics_add_collector(announcer->metrics, announcer_collect, announcer);
 	announcer->admin = admin_create(announcer->config->admin, announcer->metrics,
-				       announcer_is_ready, announcer, error, error_size);
+					announcer_is_ready, announcer, error, error_size);
 	if (!announcer->admin)
 		return -1;
-	admin_set_live(announcer->admin, announcer_is_alive, announcer);
 	admin_add_page(announcer->admin, ADMIN_GET, "/status", announcer_on_status, announcer);
 	admin_add_page(announcer->admin, ADMIN_GET, "/status.json", announcer_on_json, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/drain", announcer_on_drain, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/undrain", announcer_on_undrain, announcer);
-	return admin_serve(announcer->admin, error, error_size);
+	if (announcer_watch_threads(announcer) == 0)
+		return admin_serve(announcer->admin, error, error_size);
+	snprintf(error, error_size, "out of memory");
+	return -1;
 }

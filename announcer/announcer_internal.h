@@ -15,6 +15,8 @@
 struct admin;
 struct event;
 struct event_base;
+struct heartbeat;
+struct heartbeats;
 struct metrics;
 
 /* How far the end has come. */
@@ -44,15 +46,16 @@ struct announcer {
 	struct routes routes;
 	struct status status;
 	struct admin *admin;
+	struct heartbeats *heartbeats;
+	struct heartbeat *heartbeat; /* the control thread's */
 	pthread_t thread;
 	bool thread_runs;
 	bool updating; /* in announcer_update */
 	bool again;    /* it was called once more meanwhile */
 	enum announcer_end end;
-	int64_t close_by_ms;     /* ANNOUNCER_CLOSES: not waited for longer */
-	_Atomic bool stopping;   /* set by the main thread */
-	_Atomic bool stopped;    /* set by the control thread */
-	_Atomic int64_t turn_ms; /* when the control loop last turned */
+	int64_t close_by_ms;   /* ANNOUNCER_CLOSES: not waited for longer */
+	_Atomic bool stopping; /* set by the main thread */
+	_Atomic bool stopped;  /* set by the control thread */
 };
 
 /*
