@@ -66,6 +66,16 @@ static enum frontend_metric https_metric_of_status(int status)
 	}
 }
 
+/* Replies that wait for the client's window are worth it while the client can still open it. */
+static void https_note_held(struct https_connection *https)
+{
+	struct connection *connection = &https->base;
+	bool deaf = https->broken ||
+		    (connection->end_of_file &&
+		     (https->closing || evbuffer_get_length(connection_input(connection)) == 0));
+	connection->held = deaf ? 0 : http2_held(https->http2);
+}
+
 /*
  * Sends what HTTP/2 has to say, as far as the client's windows allow. Its frames are gathered: each
  * write is a TLS record and a system call.
@@ -91,7 +101,7 @@ static void https_flush(struct https_connection *https)
 	}
 	if (gathered > 0)
 		connection_write_aside(&https->base, octets, gathered);
-	https->base.held = http2_held(https->http2);
+	https_note_held(https);
 	if (part_of_reply)
 		https->base.replying = true;
 	if (size < 0)
@@ -172,10 +182,11 @@ static void https_send_reply(struct query *query, const uint8_t *message, size_t
 			    message, size);
 	if (connection->reading) /* inside https_take, which goes on by itself */
 		return;
-	if (!https->http2 || https->broken)
-		connection_resume(connection);
-	else
+	if (https->http2 && !https->broken)
 		https_flush(https);
+	/* There may be nothing to send, and then nothing that tells of its end. */
+	if (!https->http2 || https->broken || connection->end_of_file)
+		connection_resume(connection);
 }
 
 static const struct transport https_transport = {
@@ -337,8 +348,6 @@ static bool https_goes_on(struct https_connection *https, bool *sound)
 	}
 	https->closing = true;
 	https->broken = !*sound;
-	if (https->broken)
-		https->base.held = 0;
 	return false;
 }
 
@@ -359,6 +368,7 @@ static bool https_take_http2(struct https_connection *https)
 		evbuffer_drain(input, size);
 		https_flush(https);
 	}
+	https_note_held(https);
 	return sound;
 }
 

@@ -1,8 +1,10 @@
 """HTTP/2 by hand: header lists, bodies, windows, and what is not HTTP/2. Floods are in
 test_https_floods.py."""
 
+import contextlib
 import os
 import socket
+import ssl
 import time
 
 import dns.message
@@ -162,6 +164,26 @@ def test_a_window_that_stays_shut_is_bounded(start, authority):
         http.wait_goaway()
         assert len(http.statuses) == 60 and not http.bodies
     assert event(frontend, "idle") == 1
+
+
+@pytest.mark.parametrize("name", ["big-0-100.example.", "delay-0-300.example."],
+                         ids=["before it leaves", "after it has left"])
+def test_who_has_left_opens_no_window(frontend, authority, name):
+    """A reply that waits for a window does not hold the connection when its client has gone."""
+    with H2(frontend, authority, settings={h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: 0}) as http:
+        http.get()
+        while len(http.statuses) < 1:
+            http.pump()
+        http.get(get_path(query_of(name)))
+        while name.startswith("big") and len(http.statuses) < 2:
+            http.pump()
+        wait_until(lambda: frontend.metric(
+            'godwit_frontend_queries_total{protocol="https"}') == 2)
+        http.socket.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):
+            http.socket.unwrap()  # says goodbye, and does not wait for an answer
+        wait_until(lambda: frontend.metric("godwit_frontend_tls_connections") == 0)
+    assert event(frontend, "idle") == event(frontend, "error") == 0
 
 
 def test_windows_are_kept(frontend, authority):
