@@ -52,8 +52,8 @@ def send_all(http, octets, times=FRAMES):
 
 
 def assert_ended_as_flood(frontend, authority):
-    wait_until(lambda: flood_count(frontend) == 1)
-    assert event(frontend, "error") == 1
+    wait_until(lambda: event(frontend, "error") == 1)
+    assert flood_count(frontend) == 1
     wait_until(lambda: "flood of frames or resets" in frontend.log())
     assert_serves(frontend, authority)
 
