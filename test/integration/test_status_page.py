@@ -9,7 +9,7 @@ import pytest
 import browser
 import godwit
 from bgp_peer import BgpPeer
-from godwit import ask, wait_until
+from godwit import answers, ask, wait_until
 from router_lab import Announcer, Lab, Responder
 
 PHONE, DESKTOP = (390, 844), (1200, 1000)
@@ -93,6 +93,23 @@ def test_the_page_follows(frontend, page):
     wait_until(lambda: "NOERROR" in page.text("#panels"))
     page.wait_next_look()
     assert page.js("document.querySelectorAll('.plot svg path').length") > 3
+
+
+def test_the_page_of_a_front_end_shows_the_zones_asked_for_most(store, backend, frontend, page):
+    store.load_zone("$ORIGIN example.org.\n@ 60 SOA ns1 h 1 1 1 1 1\n@ NS ns1\nwww A 192.0.2.81\n")
+    wait_until(lambda: answers(ask(frontend, "www.example.org")) == ["192.0.2.81"])
+    page.open(frontend)
+    for _ in range(50):
+        ask(frontend, "www.example.com")
+    wait_until(lambda: [row[::2] for row in page.table("Top zones")] ==
+               [["example.com", "50"], ["example.org", "1"]])
+    # Whatever is hot now comes first; a while later nothing is.
+    for _ in range(20):
+        ask(frontend, "www.example.org")
+    wait_until(lambda: page.table("Top zones")[0][0] == "example.org")
+    assert re.fullmatch(r"[\d.]+/s", page.table("Top zones")[0][1])
+    wait_until(lambda: page.table("Top zones") == [
+        ["example.com", "0/s", "50"], ["example.org", "0/s", "21"]])
 
 
 def test_the_page_of_a_backend_shows_how_fresh_its_data_is(store, backend, frontend, page):
