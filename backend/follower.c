@@ -457,6 +457,15 @@ bool follower_describe(struct follower *follower, char *out, size_t size)
 	return loaded;
 }
 
+void follower_read_standing(const struct follower *follower, struct follower_standing *out)
+{
+	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
+
+	out->loaded = contact != 0;
+	out->store_up = atomic_load_explicit(&follower->up, memory_order_relaxed);
+	out->age_ms = contact != 0 ? clock_now_ms() - contact : 0;
+}
+
 void follower_collect(void *ctx, struct evbuffer *out)
 {
 	struct follower *follower = ctx;

@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct evbuffer;
 struct follower;
@@ -82,6 +83,16 @@ bool follower_describe(struct follower *follower, char *out, size_t size);
  * people into `reply`. False when that is refused: a loss waits to be confirmed. Any thread.
  */
 bool follower_reload(struct follower *follower, bool force, char *reply, size_t reply_size);
+
+/* How the data stands beside the store. */
+struct follower_standing {
+	bool loaded;    /* there is data, from the store or a snapshot */
+	bool store_up;  /* the store is followed; false: an outage, or it was never reached */
+	int64_t age_ms; /* since the data was last known to be as the store is; 0: not loaded */
+};
+
+/* Any thread; cheap. */
+void follower_read_standing(const struct follower *follower, struct follower_standing *out);
 
 /* A metrics collector: the store's state, the data's age and the mirror's figures. */
 void follower_collect(void *ctx, struct evbuffer *out);

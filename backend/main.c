@@ -168,6 +168,7 @@ static int create_service(struct backend *backend, char *error, size_t error_siz
 		.threads = config->threads,
 		.credentials = backend->credentials,
 		.changes = backend->changes,
+		.follower = backend->follower,
 		.heartbeats = backend->heartbeats,
 	};
 	backend->service =

@@ -234,7 +234,8 @@ struct service *service_create(const struct service_options *options, const stru
 	service->heartbeats = options->heartbeats;
 	service->control_shard = metrics_shard_create(metrics);
 	service->health = health_create(service->control_shard);
-	service->watch = watch_create(options->changes, service->control_shard);
+	service->watch = watch_create(options->changes, options->follower,
+				      service->control_shard);
 	service->server = make_server();
 	service->stop_queue = make_stop_queue(service->server);
 	add_control(service);

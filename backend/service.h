@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 struct changes;
+struct follower;
 struct heartbeats;
 struct metrics;
 struct mirror;
@@ -28,6 +29,7 @@ struct service_options {
 	unsigned int threads;    /* query threads; 0: half the CPUs, at least one */
 	struct credentials *credentials; /* for TLS; must outlive the service; NULL: plaintext */
 	struct changes *changes; /* what Watch streams tell; borrowed until destroyed */
+	struct follower *follower; /* whose data it is; borrowed likewise */
 	struct heartbeats *heartbeats; /* where the threads beat; borrowed likewise */
 };
 

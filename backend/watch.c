@@ -13,6 +13,7 @@
 
 #include "backend/changes.h"
 #include "backend/counters.h"
+#include "backend/follower.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -42,6 +43,7 @@ struct watch_stream {
 
 struct watch {
 	struct changes *changes;
+	const struct follower *follower;
 	struct metrics_shard *shard;
 	pthread_mutex_t lock; /* guards everything below */
 	bool closed;
@@ -49,11 +51,13 @@ struct watch {
 	LIST_HEAD(, watch_stream) streams;
 };
 
-struct watch *watch_create(struct changes *changes, struct metrics_shard *shard)
+struct watch *watch_create(struct changes *changes, const struct follower *follower,
+			   struct metrics_shard *shard)
 {
 	struct watch *watch = gpr_zalloc(sizeof(*watch));
 
 	watch->changes = changes;
+	watch->follower = follower;
 	watch->shard = shard;
 	pthread_mutex_init(&watch->lock, NULL);
 	LIST_INIT(&watch->streams);
@@ -70,15 +74,23 @@ void watch_destroy(struct watch *watch)
 
 /* --- sending: all of it under the lock -------------------------------------------------------- */
 
-static grpc_byte_buffer *pack_changes(uint64_t *facts, size_t count, bool everything)
+static grpc_byte_buffer *pack_changes(const struct follower *follower, uint64_t *facts,
+				      size_t count, bool everything)
 {
 	Godwit__V1__Changes changes = GODWIT__V1__CHANGES__INIT;
+	Godwit__V1__Standing standing = GODWIT__V1__STANDING__INIT;
+	struct follower_standing now;
 	grpc_byte_buffer *message;
 	grpc_slice slice;
 
 	changes.fact = facts;
 	changes.n_fact = count;
 	changes.everything = everything;
+	follower_read_standing(follower, &now);
+	standing.loaded = now.loaded;
+	standing.age_ms = (uint64_t)now.age_ms;
+	standing.store_up = now.store_up;
+	changes.standing = &standing;
 	slice = grpc_slice_malloc(godwit__v1__changes__get_packed_size(&changes));
 	godwit__v1__changes__pack(&changes, GRPC_SLICE_START_PTR(slice));
 	message = grpc_raw_byte_buffer_create(&slice, 1);
@@ -100,7 +112,7 @@ static bool stream_prepare(struct watch_stream *stream, bool heartbeat)
 
 	if (count == 0 && !everything && !heartbeat)
 		return false;
-	stream->message = pack_changes(facts, count, everything);
+	stream->message = pack_changes(watch->follower, facts, count, everything);
 	metrics_add(watch->shard, BACKEND_WATCH_MESSAGES, 1);
 	metrics_add(watch->shard, BACKEND_WATCH_FACTS, count);
 	metrics_add(watch->shard, BACKEND_WATCH_EVERYTHING, everything);

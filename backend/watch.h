@@ -6,7 +6,7 @@
  * wire before the writer goes on; a stream whose last message is still under way hears it with the
  * next one, and one that is too far behind hears "everything". When nothing changes an empty
  * message goes out with every tick (RPC_TICK_MS), so that the front end notices when we, or the
- * connection, are gone.
+ * connection, are gone. With each message goes how the data stands beside the store.
  *
  * WATCH_STREAMS_MAX streams can be open; more get RESOURCE_EXHAUSTED. A client that does not take
  * its messages for RPC_STALLED_MS is cut off.
@@ -20,6 +20,7 @@
 #include "backend/rpc.h"
 
 struct changes;
+struct follower;
 struct metrics_shard;
 struct watch;
 
@@ -30,8 +31,9 @@ struct watch;
 /* Facts a message tells at most. */
 #define WATCH_FACTS_MAX 1024
 
-/* Borrows both. The shard must be the serving thread's. */
-struct watch *watch_create(struct changes *changes, struct metrics_shard *shard);
+/* Borrows all. The shard must be the serving thread's. */
+struct watch *watch_create(struct changes *changes, const struct follower *follower,
+			   struct metrics_shard *shard);
 /* No stream may be open any more. */
 void watch_destroy(struct watch *watch);
 
