@@ -9,6 +9,7 @@
 #include "frontend/cache.h"
 #include "frontend/clients.h"
 #include "frontend/coherence.h"
+#include "frontend/freshness.h"
 #include "frontend/life_line.h"
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
@@ -61,11 +62,13 @@ static int frontend_create_watcher(struct frontend *frontend)
 {
 	frontend->coherence = coherence_create();
 	frontend->sources = sources_create();
-	if (!frontend->coherence || !frontend->sources)
+	frontend->status.freshness = freshness_create();
+	if (!frontend->coherence || !frontend->sources || !frontend->status.freshness)
 		return -1;
 	const struct watcher_options options = {
 		.coherence = frontend->coherence,
 		.sources = frontend->sources,
+		.freshness = frontend->status.freshness,
 		.metrics = frontend->metrics,
 		.heartbeats = frontend->heartbeats,
 	};
@@ -409,6 +412,7 @@ void frontend_destroy(struct frontend *frontend)
 	cache_destroy(frontend->status.cache);
 	tls_destroy(frontend->tls);
 	clients_destroy(frontend->clients);
+	freshness_destroy(frontend->status.freshness);
 	sources_destroy(frontend->sources);
 	coherence_destroy(frontend->coherence);
 	heartbeats_destroy(frontend->heartbeats);

@@ -9,6 +9,7 @@
 #include "dns/name.h"
 #include "frontend/cache.h"
 #include "frontend/cache_show.h"
+#include "frontend/freshness.h"
 #include "frontend/life_line.h"
 #include "frontend/watcher.h"
 #include "frontend/zone_ledger.h"
@@ -46,11 +47,14 @@ struct status_row {
 	uint64_t failures;
 	uint64_t in_flight;
 	bool up;
+	struct freshness_row data; /* the worst, where it is reached in more than one way */
 };
 
 struct status_table {
 	struct status_row *rows;
 	size_t count;
+	const struct freshness *freshness;
+	int64_t now_ms;
 };
 
 /* Escapes a label value: backslash and double quote (a unix path may have them). */
@@ -81,9 +85,26 @@ static struct status_row *status_find_row(struct status_table *table, const char
 	return row;
 }
 
+static void status_add_freshness(struct status_row *row, const struct freshness_row *data)
+{
+	if (!data->known)
+		return;
+	if (!row->data.known) {
+		row->data = *data;
+		return;
+	}
+	row->data.loaded &= data->loaded;
+	row->data.heard &= data->heard;
+	row->data.store_up &= data->store_up;
+	if (data->age_ms > row->data.age_ms)
+		row->data.age_ms = data->age_ms;
+}
+
 static void status_add_replica(void *ctx, const struct replica *replica)
 {
-	struct status_row *row = status_find_row(ctx, replica->address.text);
+	struct status_table *table = ctx;
+	struct status_row *row = status_find_row(table, replica->address.text);
+	struct freshness_row data;
 	const struct replica_figures *figures = &replica->figures;
 	if (!row)
 		return;
@@ -92,6 +113,8 @@ static void status_add_replica(void *ctx, const struct replica *replica)
 	row->in_flight += atomic_load_explicit(&figures->in_flight, memory_order_relaxed);
 	row->up |= atomic_load_explicit(&figures->connected, memory_order_relaxed) &&
 		   atomic_load_explicit(&figures->trusted, memory_order_relaxed);
+	freshness_read(table->freshness, replica->source, table->now_ms, &data);
+	status_add_freshness(row, &data);
 }
 
 static void status_print_head(struct evbuffer *out, const char *name, const char *type,
@@ -119,6 +142,25 @@ static void status_print_backends(struct evbuffer *out, const struct status_tabl
 		   "Calls to a backend address in flight.", in_flight);
 	PRINT_ROWS(out, table, "godwit_frontend_backend_up", "gauge",
 		   "1 when a worker is connected to the address and it answers.", up);
+}
+
+/* Of backends that say how their data stands; the others have no such figures. */
+static void status_print_freshness(struct evbuffer *out, const struct status_table *table)
+{
+	static const char age[] = "godwit_frontend_backend_data_age_seconds";
+	static const char up[] = "godwit_frontend_backend_store_up";
+	status_print_head(out, age, "gauge",
+			  "Time since a backend's data was last known to equal its store.");
+	for (size_t i = 0; i < table->count; i++)
+		if (table->rows[i].data.known && table->rows[i].data.loaded)
+			evbuffer_add_printf(out, "%s{backend=\"%s\"} %.3f\n", age,
+					    table->rows[i].backend,
+					    (double)table->rows[i].data.age_ms / 1000);
+	status_print_head(out, up, "gauge", "1 while a backend says that it follows its store.");
+	for (size_t i = 0; i < table->count; i++)
+		if (table->rows[i].data.known && table->rows[i].data.heard)
+			evbuffer_add_printf(out, "%s{backend=\"%s\"} %d\n", up,
+					    table->rows[i].backend, table->rows[i].data.store_up);
 }
 
 static void status_print_cache(struct evbuffer *out, const struct cache *cache)
@@ -207,7 +249,7 @@ void status_add_pages(struct status *status, struct admin *admin)
 void status_collect(void *ctx, struct evbuffer *out)
 {
 	struct status *status = ctx;
-	struct status_table table = {0};
+	struct status_table table = {.freshness = status->freshness, .now_ms = clock_now_ms()};
 	size_t in_flight = 0;
 	for (size_t i = 0; i < status->worker_count; i++) {
 		in_flight += worker_in_flight(status->workers[i]);
@@ -230,5 +272,6 @@ void status_collect(void *ctx, struct evbuffer *out)
 	if (status->zones)
 		status_print_zones(out, status);
 	status_print_backends(out, &table);
+	status_print_freshness(out, &table);
 	free(table.rows);
 }

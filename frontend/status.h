@@ -13,15 +13,17 @@
 
 struct admin;
 struct evbuffer;
+struct freshness;
 struct heartbeats;
 
 struct status {
 	struct worker **workers;
 	size_t worker_count;
-	struct cache *cache;       /* NULL: none */
-	struct watcher *watcher;   /* the same */
-	struct zone_ledger *zones; /* the same: zones are not counted */
-	unsigned int top_zones;    /* that are told of */
+	struct cache *cache;         /* NULL: none */
+	struct watcher *watcher;     /* the same */
+	struct freshness *freshness; /* the same */
+	struct zone_ledger *zones;   /* the same: zones are not counted */
+	unsigned int top_zones;      /* that are told of */
 	struct heartbeats *heartbeats;
 	_Atomic unsigned tcp_open;
 	_Atomic unsigned tls_open;           /* connections of all encrypted protocols */

@@ -5,10 +5,12 @@
 #include "frontend/watch.h"
 
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/channel_stream.h"
 #include "frontend/coherence.h"
+#include "frontend/freshness.h"
 #include "frontend/metrics.h"
 #include "frontend/sources.h"
 #include "frontend/watcher.h"
@@ -56,6 +58,7 @@ static void watch_end(struct watch *watch)
 {
 	watch->begun = false;
 	coherence_watch_end(watch->options.coherence, watch->source);
+	freshness_end(watch->options.freshness, watch->source);
 	atomic_fetch_sub_explicit(watch->options.count, 1, memory_order_relaxed);
 }
 
@@ -88,6 +91,16 @@ static void watch_on_opened(void *ctx)
 	(void)ctx; /* the first message counts */
 }
 
+static void watch_note_standing(struct watch *watch, const Godwit__V1__Standing *standing)
+{
+	struct freshness *freshness = watch->options.freshness;
+	if (standing)
+		freshness_tell(freshness, watch->source, standing->loaded, standing->store_up,
+			       standing->age_ms, clock_now_ms());
+	else
+		freshness_forget(freshness, watch->source);
+}
+
 static void watch_tell(struct watch *watch, const Godwit__V1__Changes *changes)
 {
 	struct coherence *coherence = watch->options.coherence;
@@ -95,6 +108,7 @@ static void watch_tell(struct watch *watch, const Godwit__V1__Changes *changes)
 		coherence_change(coherence, changes->fact, changes->n_fact);
 	if (changes->everything)
 		coherence_change_everything(coherence, watch->source);
+	watch_note_standing(watch, changes->standing);
 	/* Counted once they count. */
 	metrics_add(watch->options.shard, FRONTEND_WATCH_MESSAGES, 1);
 	metrics_add(watch->options.shard, FRONTEND_WATCH_FACTS, changes->n_fact);
@@ -208,6 +222,7 @@ void watch_destroy(struct watch *watch)
 	channel_close(watch->channel);
 	if (watch->timer)
 		event_free(watch->timer);
+	freshness_forget(watch->options.freshness, watch->source);
 	sources_release(watch->options.sources, watch->source);
 	free(watch);
 }

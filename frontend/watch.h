@@ -18,6 +18,7 @@ struct channel_stream;
 struct coherence;
 struct event;
 struct event_base;
+struct freshness;
 struct metrics_shard;
 struct sources;
 struct watch;
@@ -28,6 +29,7 @@ struct watch_options {
 	struct channel_queue *queue;
 	struct coherence *coherence;
 	struct sources *sources;
+	struct freshness *freshness; /* told what backends say of their data */
 	struct metrics_shard *shard;
 	_Atomic unsigned int *count; /* of those that tell changes */
 };

@@ -183,6 +183,7 @@ struct watcher *watcher_create(const struct watcher_options *options)
 	watcher->options = (struct watch_options){
 		.coherence = options->coherence,
 		.sources = options->sources,
+		.freshness = options->freshness,
 		.shard = metrics_shard_create(options->metrics),
 		.count = &watcher->count,
 	};

@@ -3,7 +3,8 @@
  * front end, on a thread of its own, so that no load on a worker delays a change.
  *
  * From the first message of a stream on the answers of its backend may be kept (coherence.h); each
- * message after it tells changes, or nothing but that the backend is there. When the stream ends,
+ * message after it tells changes, or nothing but that the backend is there, and how fresh its data
+ * is (freshness.h). When the stream ends,
  * or nothing is heard for WATCHER_SILENCE_MS, what the backend answered is suspect, until a new
  * stream has begun: that is tried after growing pauses, and whenever the address is connected anew.
  * Backends without the method are left alone until then.
@@ -14,6 +15,7 @@
 #include "frontend/plan.h"
 
 struct coherence;
+struct freshness;
 struct heartbeats;
 struct metrics;
 struct sources;
@@ -28,6 +30,7 @@ struct watcher;
 struct watcher_options {
 	struct coherence *coherence; /* told what changes; borrowed, like the others */
 	struct sources *sources;
+	struct freshness *freshness; /* told how backends' data stands */
 	struct metrics *metrics;
 	struct heartbeats *heartbeats; /* one that hears nothing would serve what has changed */
 };
