@@ -205,6 +205,7 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 		{"limits.tls_handshake_s", source->tls_handshake_s, 5, 1, 60, 0},
 		{"limits.query_timeout_ms", source->query_timeout_ms, 2000, 50, 60000, 0},
 		{"limits.drain_ms", source->drain_ms, 5000, 0, 600000, 0},
+		{"limits.linger_ms", source->linger_ms, 0, 0, 600000, 0},
 	};
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
 		if (config_number(check, limits[i].key, limits[i].value, limits[i].fallback,
@@ -220,6 +221,7 @@ static int config_take_limits(struct check *check, const struct file_config *fil
 		.tls_handshake_s = (int)limits[6].out,
 		.query_timeout_ms = (int)limits[7].out,
 		.drain_ms = (int)limits[8].out,
+		.linger_ms = (int)limits[9].out,
 	};
 	return 0;
 }
@@ -319,6 +321,7 @@ bool frontend_config_is_reloadable(const struct frontend_config *a, const struct
 	    a->limits.tls_handshake_s != b->limits.tls_handshake_s ||
 	    a->limits.query_timeout_ms != b->limits.query_timeout_ms ||
 	    a->limits.drain_ms != b->limits.drain_ms ||
+	    a->limits.linger_ms != b->limits.linger_ms ||
 	    strcmp(a->watch_socket, b->watch_socket) != 0 || !config_same_tls(a, b))
 		return false;
 	for (size_t i = 0; i < a->listen_count; i++)

@@ -91,7 +91,8 @@ struct frontend_limits {
 	int tls_idle_s;                  /* without a query */
 	int tls_handshake_s;             /* from accepting to a finished handshake */
 	int query_timeout_ms;            /* from a query's arrival to SERVFAIL */
-	int drain_ms; /* at the end, to wait for announcers to withdraw; 0: not at all */
+	int drain_ms;  /* at the end, to wait for announcers to withdraw; 0: not at all */
+	int linger_ms; /* at the end, to go on answering in any case */
 };
 
 struct frontend_log {

@@ -111,6 +111,8 @@ static const cyaml_schema_field_t limits_fields[] = {
 			    query_timeout_ms),
 	CYAML_FIELD_INT_PTR("drain_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
 			    drain_ms),
+	CYAML_FIELD_INT_PTR("linger_ms", CYAML_FLAG_POINTER | OPTIONAL, struct file_limits,
+			    linger_ms),
 	CYAML_FIELD_END,
 };
 

@@ -62,6 +62,7 @@ struct file_limits {
 	int64_t *tls_handshake_s;
 	int64_t *query_timeout_ms;
 	int64_t *drain_ms;
+	int64_t *linger_ms;
 };
 
 struct file_log {

@@ -327,6 +327,8 @@ void frontend_begin_drain(struct frontend *frontend)
 	struct status *status = &frontend->status;
 	atomic_store(&status->draining, true);
 	frontend->drain_ms = clock_now_ms();
+	if (frontend->config->limits.linger_ms > 0)
+		log_info("lingering", "linger_ms=%d", frontend->config->limits.linger_ms);
 	if (!status->life_line)
 		return;
 	log_info("draining", "announcers=%u drain_ms=%d", life_line_count(status->life_line),
@@ -337,8 +339,11 @@ void frontend_begin_drain(struct frontend *frontend)
 bool frontend_has_drained(const struct frontend *frontend)
 {
 	const struct life_line *line = frontend->status.life_line;
+	int64_t took_ms = clock_now_ms() - frontend->drain_ms;
+	if (took_ms < frontend->config->limits.linger_ms)
+		return false;
 	return !line || life_line_is_drained(line) ||
-	       clock_now_ms() - frontend->drain_ms >= frontend->config->limits.drain_ms;
+	       took_ms >= frontend->config->limits.drain_ms;
 }
 
 static void frontend_log_drain(const struct frontend *frontend)

@@ -220,6 +220,24 @@ def test_nobody_connected_is_no_wait(start, path):
     assert frontend.wait_end() == 0
 
 
+def test_lingering_answers_for_its_time_and_says_no_to_readyz(start, path):
+    """With no announcer to wait for, too: kube-proxy keeps a client's port at the pod that ends until
+    /readyz fails."""
+    frontend = start(limits={"linger_ms": 1500}).wait_ready()
+    with Asker(frontend) as asker:
+        before = time.monotonic()
+        terminate(frontend)
+        godwit.wait_until(lambda: "msg=lingering" in frontend.log())
+        assert frontend.get("/readyz") == (503, "draining\n")
+        asked = asker.asked
+        godwit.wait_until(lambda: asker.asked > asked + 100)
+        assert frontend.is_running()
+        asker.stop()
+        assert asker.lost == 0
+    assert frontend.wait_end() == 0
+    assert time.monotonic() - before >= 1.5
+
+
 def test_a_second_sigterm_ends_at_once(start, path):
     frontend = start(limits={"drain_ms": 600000}).wait_ready()
     with Announcer(path) as announcer:

@@ -53,6 +53,7 @@ static void check_defaults(const struct frontend_config *config)
 	CU_ASSERT_EQUAL(config->limits.tcp_idle_s, 10);
 	CU_ASSERT_EQUAL(config->limits.query_timeout_ms, 2000);
 	CU_ASSERT_EQUAL(config->limits.drain_ms, 5000);
+	CU_ASSERT_EQUAL(config->limits.linger_ms, 0);
 	CU_ASSERT_STRING_EQUAL(config->watch_socket, "");
 	CU_ASSERT_EQUAL(config->cache_size_mb, 64);
 	CU_ASSERT_STRING_EQUAL(config->admin, "127.0.0.1:9153");
@@ -84,7 +85,7 @@ static void test_everything_given(void)
 		"  - { zone: \".\", backends: [\"unix:/run/godwit.sock\"] }\n"
 		"cache: { size_mb: 0, serve_stale_s: 0 }\n"
 		"limits: { udp_payload: 4096, tcp_connections: 7, tcp_idle_s: 3,\n"
-		"          query_timeout_ms: 500, drain_ms: 0 }\n"
+		"          query_timeout_ms: 500, drain_ms: 0, linger_ms: 8000 }\n"
 		"watch_socket: /run/godwit/frontend.sock\n"
 		"admin: \"[::1]:9999\"\n"
 		"top_zones: 0\n"
@@ -106,6 +107,7 @@ static void test_everything_given(void)
 	CU_ASSERT_EQUAL(config->limits.tcp_idle_s, 3);
 	CU_ASSERT_EQUAL(config->limits.query_timeout_ms, 500);
 	CU_ASSERT_EQUAL(config->limits.drain_ms, 0);
+	CU_ASSERT_EQUAL(config->limits.linger_ms, 8000);
 	CU_ASSERT_STRING_EQUAL(config->watch_socket, "/run/godwit/frontend.sock");
 	CU_ASSERT_STRING_EQUAL(config->admin, "[::1]:9999");
 	CU_ASSERT_EQUAL(config->top_zones, 0);
@@ -194,6 +196,7 @@ static void test_ranges(void)
 	refused("limits:\n  tcp_idle_s: -1\n", ":2: limits.tcp_idle_s", "-1");
 	refused("limits:\n  query_timeout_ms: 1\n", ":2: limits.query_timeout_ms", "50");
 	refused("limits:\n  drain_ms: -1\n", ":2: limits.drain_ms", "600000");
+	refused("limits:\n  linger_ms: 600001\n", ":2: limits.linger_ms", "600000");
 	refused("cache:\n  size_mb: -3\n", ":2: cache.size_mb", "-3");
 	refused("top_zones: 101\n", ":1: top_zones", "100");
 	refused("workers: -1\n", ":1: workers", "-1");
