@@ -277,7 +277,7 @@ def test_a_configuration_key_stays_as_it_is_given():
         frontend={
             "config": {
                 "cache": {"size_mb": 0, "serve_stale_s": 0},
-                "limits": {"udp_payload": 512},
+                "limits": {"udp_payload": 512, "linger_ms": 0},
                 "admin": "127.0.0.1:1",
             }
         },
@@ -285,11 +285,19 @@ def test_a_configuration_key_stays_as_it_is_given():
     )
     frontend = yaml.safe_load(configuration(objects, "frontend"))
     assert frontend["cache"] == {"size_mb": 0, "serve_stale_s": 0}
-    assert frontend["limits"] == {"udp_payload": 512}
+    assert frontend["limits"] == {"udp_payload": 512, "linger_ms": 0}
     assert frontend["admin"] == "127.0.0.1:1"
     backend = yaml.safe_load(configuration(objects, "backend"))
     assert backend["max_loss_percent"] == 0
     assert backend["log"] == {"level": "debug"}
+
+
+@needs_helm
+@pytest.mark.parametrize("service", [True, False])
+def test_a_front_end_behind_a_service_answers_on_at_its_end(service):
+    objects = render(redis={"enabled": True}, service={"enabled": service})
+    limits = yaml.safe_load(configuration(objects, "frontend")).get("limits", {})
+    assert limits == ({"linger_ms": 10000} if service else {})
 
 
 @needs_helm

@@ -60,6 +60,11 @@ other values. A key that stands in the values stays as it is, also when it is 0 
 {{- if and .Values.announcer.enabled (not (hasKey $config "watch_socket")) -}}
 {{- $_ := set $config "watch_socket" "/run/godwit/frontend.sock" -}}
 {{- end -}}
+{{- $linger := int (include "godwit.lingerSeconds" .) -}}
+{{- $limits := default dict $config.limits -}}
+{{- if and (gt $linger 0) (not (hasKey $limits "linger_ms")) -}}
+{{- $_ := set $config "limits" (merge $limits (dict "linger_ms" (mul $linger 1000))) -}}
+{{- end -}}
 {{- if not (hasKey $config "admin") -}}
 {{- $_ := set $config "admin" (printf "%s:%d" (include "godwit.adminAddress" .) (int .Values.adminPorts.frontend)) -}}
 {{- end -}}

@@ -74,10 +74,6 @@ env:
     {{- include "godwit.httpGet" (dict "root" $root "path" "/readyz" "port" "admin") | nindent 4 }}
     periodSeconds: 2
     timeoutSeconds: 2
-  {{- if gt (int (include "godwit.preStopSeconds" $root)) 0 }}
-  lifecycle:
-    preStop: { sleep: { seconds: {{ include "godwit.preStopSeconds" $root }} } }
-  {{- end }}
   resources:
     {{- toYaml $v.frontend.resources | nindent 4 }}
   securityContext:
@@ -134,7 +130,7 @@ env:
     preStop: { sleep: { seconds: 5 } }
   {{- else if not .sidecar }}
   lifecycle:
-    preStop: { sleep: { seconds: {{ add (int (include "godwit.preStopSeconds" $root)) 10 }} } }
+    preStop: { sleep: { seconds: {{ add (int (include "godwit.lingerSeconds" $root)) 10 }} } }
   {{- end }}
   resources:
     {{- toYaml $v.backend.resources | nindent 4 }}

@@ -108,7 +108,7 @@ yes
 {{- end -}}
 {{- end -}}
 
-{{/* How long a pod's front end goes on before it drains. */}}
-{{- define "godwit.preStopSeconds" -}}
-{{- if .Values.service.enabled -}}{{ .Values.frontend.preStopSeconds }}{{- else -}}0{{- end -}}
+{{/* How long a pod's front end answers on when it is told to end. */}}
+{{- define "godwit.lingerSeconds" -}}
+{{- if .Values.service.enabled -}}{{ .Values.frontend.lingerSeconds }}{{- else -}}0{{- end -}}
 {{- end -}}
