@@ -49,7 +49,7 @@ void zone_counter_note(struct zone_counter *counter, const uint8_t *zone, size_t
 		counter->wait = counter->weight = 1;
 		return;
 	}
-	/* 1 to 31, 16 on average */
-	counter->wait = 1 + counter_draw(counter) % (2 * ZONE_COUNTER_EVERY - 1);
+	/* 1 to 63, 32 on average */
+	counter->wait = 1 + ((uint64_t)counter_draw(counter) * (2 * ZONE_COUNTER_EVERY - 1) >> 32);
 	counter->weight = ZONE_COUNTER_EVERY;
 }

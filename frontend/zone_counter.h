@@ -18,7 +18,7 @@
 struct zone_table;
 
 #define ZONE_COUNTER_SINGLES 100
-#define ZONE_COUNTER_EVERY 16
+#define ZONE_COUNTER_EVERY 32
 
 /* One of zeros counts nothing. */
 struct zone_counter {
