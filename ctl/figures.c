@@ -15,8 +15,9 @@ enum figure_kind {
 	FIGURE_TROUBLE, /* a count that is shown only when it is not 0 */
 	FIGURE_SECONDS,
 	FIGURE_BYTES,
-	FIGURE_STATE, /* 1 is up */
-	FIGURE_PEERS, /* one sample for each, 1 is up; those that are down are named */
+	FIGURE_STATE,  /* 1 is up */
+	FIGURE_PEERS,  /* one sample for each, 1 is up; those that are down are named */
+	FIGURE_OLDEST, /* seconds, one sample for each; the largest, and whose it is */
 };
 
 /* A metric and what it is called; the values of samples with different labels are added up. */
@@ -39,11 +40,15 @@ static const struct figure figures[] = {
 	{"godwit_backend_records_rejected_total", "records left out", FIGURE_TROUBLE},
 	{"godwit_backend_store_outages_total", "store outages", FIGURE_TROUBLE},
 	{"godwit_backend_store_guarded_total", "loads held back", FIGURE_TROUBLE},
+	{"godwit_backend_threads_hung", "threads that hang", FIGURE_TROUBLE},
 	{"godwit_frontend_backend_up", "backends", FIGURE_PEERS},
+	{"godwit_frontend_backend_store_up", "their stores", FIGURE_PEERS},
+	{"godwit_frontend_backend_data_age_seconds", "oldest data", FIGURE_OLDEST},
 	{"godwit_frontend_queries_total", "queries", FIGURE_COUNT},
 	{"godwit_frontend_unanswered_total", "unanswered", FIGURE_TROUBLE},
 	{"godwit_frontend_drops_total", "dropped", FIGURE_TROUBLE},
 	{"godwit_frontend_retries_total", "retries", FIGURE_TROUBLE},
+	{"godwit_frontend_threads_hung", "threads that hang", FIGURE_TROUBLE},
 	{"godwit_announcer_service_probe_up", "probes", FIGURE_PEERS},
 	{"godwit_announcer_service_announced", "services", FIGURE_PEERS},
 	{"godwit_announcer_service_drained", "drained", FIGURE_TROUBLE},
@@ -52,6 +57,7 @@ static const struct figure figures[] = {
 	{"godwit_announcer_service_downs_total", "failures", FIGURE_TROUBLE},
 	{"godwit_announcer_bgp_lost_total", "sessions lost", FIGURE_TROUBLE},
 	{"godwit_announcer_netlink_errors_total", "address errors", FIGURE_TROUBLE},
+	{"godwit_announcer_threads_hung", "threads that hang", FIGURE_TROUBLE},
 };
 
 #define FIGURES (sizeof(figures) / sizeof(figures[0]))
@@ -61,6 +67,8 @@ struct sum {
 	double value;
 	unsigned int samples;
 	struct evbuffer *down; /* the peers that are, ", " between; NULL: none yet */
+	double oldest;         /* the largest value, and whose it is */
+	char oldest_of[128];
 };
 
 /* Notes the value of a sample's only label, NAME{label="VALUE"}, as a peer that is down. */
@@ -78,6 +86,17 @@ static void sum_note_down(struct sum *sum, const char *line)
 		evbuffer_add(sum->down, begin + 1, (size_t)(end - begin - 1));
 }
 
+/* Keeps a sample's value and the value of its only label if it is the oldest yet. */
+static void sum_note_oldest(struct sum *sum, const char *line, double value)
+{
+	const char *begin = strchr(line, '"');
+	const char *end = begin ? strchr(begin + 1, '"') : NULL;
+	if (!end || (sum->samples > 1 && value <= sum->oldest))
+		return;
+	sum->oldest = value;
+	snprintf(sum->oldest_of, sizeof(sum->oldest_of), "%.*s", (int)(end - begin - 1), begin + 1);
+}
+
 /* Adds one line of Prometheus text, `name{labels} value`. */
 static void sums_add(struct sum *sums, const char *line)
 {
@@ -92,6 +111,8 @@ static void sums_add(struct sum *sums, const char *line)
 		sums[i].samples++;
 		if (figures[i].kind == FIGURE_PEERS && number == 0)
 			sum_note_down(&sums[i], line);
+		if (figures[i].kind == FIGURE_OLDEST)
+			sum_note_oldest(&sums[i], line, number);
 	}
 }
 
@@ -123,6 +144,9 @@ static void print_figure(const struct figure *figure, struct sum *sum)
 	case FIGURE_SECONDS:
 		format_seconds(sum->value, text, sizeof(text));
 		break;
+	case FIGURE_OLDEST:
+		format_seconds(sum->oldest, text, sizeof(text));
+		break;
 	case FIGURE_BYTES:
 		snprintf(text, sizeof(text), "%.1f MiB", sum->value / (1024 * 1024));
 		break;
@@ -137,6 +161,8 @@ static void print_figure(const struct figure *figure, struct sum *sum)
 	if (sum->down)
 		printf("; down: %.*s", (int)evbuffer_get_length(sum->down),
 		       (const char *)evbuffer_pullup(sum->down, -1));
+	if (figure->kind == FIGURE_OLDEST && sum->samples > 1)
+		printf(" at %s", sum->oldest_of);
 	putchar('\n');
 }
 

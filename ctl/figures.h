@@ -10,8 +10,8 @@ struct evbuffer;
 /*
  * Reads a whole /metrics page, which is taken out of the buffer, and prints the figures it has, one
  * a line: of a backend its store, the age of its data, how much it serves; of a front end its
- * queries and which backends are up; of an announcer its services and routers. What counts trouble
- * is shown only where there was some.
+ * queries, which backends are up and how old their data is; of an announcer its services and
+ * routers. What counts trouble is shown only where there was some.
  */
 void figures_print(struct evbuffer *metrics);
 
