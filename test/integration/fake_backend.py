@@ -39,6 +39,7 @@ class FakeBackend:
         self.unary = collections.Counter()
         self.facts = []     # that every answer rests on
         self.is_silent = False  # the Watch streams say nothing
+        self.standing = None    # what they say of its data, a dict; None: nothing, as old ones did
         self._watchers = []
         self._stopped = threading.Event()
         self.start()
@@ -74,21 +75,25 @@ class FakeBackend:
                 context.abort(grpc.StatusCode.INTERNAL, "asked for")
 
     def _watch(self, request, context):
-        godwit = stubs("godwit")
         told = queue.Queue()
         self._watchers.append(told)
-        yield godwit.Changes()
+        yield self._changes()
         while context.is_active() and not self._stopped.is_set():
             try:
                 yield told.get(timeout=0.2)
             except queue.Empty:
                 if not self.is_silent:
-                    yield godwit.Changes()
+                    yield self._changes()
+
+    def _changes(self, **what):
+        godwit = stubs("godwit")
+        standing = godwit.Standing(**self.standing) if self.standing else None
+        return godwit.Changes(standing=standing, **what)
 
     def tell(self, facts=(), everything=False):
         """Tells changes on every Watch stream."""
         for watcher in self._watchers:
-            watcher.put(stubs("godwit").Changes(fact=facts, everything=everything))
+            watcher.put(self._changes(fact=facts, everything=everything))
 
     # --- running -------------------------------------------------------------------------------
 

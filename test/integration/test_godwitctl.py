@@ -386,6 +386,11 @@ def test_status_names_what_is_down_and_what_went_wrong(admin_server):
                "godwit_backend_mirror_bytes 104857600\n"
                "godwit_backend_store_outages_total 2\n"
                "godwit_backend_records_rejected_total 0\n"
+               'godwit_frontend_backend_data_age_seconds{backend="192.0.2.1:53"} 0.2\n'
+               'godwit_frontend_backend_data_age_seconds{backend="192.0.2.2:53"} 125\n'
+               'godwit_frontend_backend_data_age_seconds{backend="192.0.2.3:53"} 7\n'
+               'godwit_frontend_backend_store_up{backend="192.0.2.2:53"} 0\n'
+               'godwit_frontend_threads_hung 1\n'
                'godwit_frontend_backend_up{backend="192.0.2.1:53"} 1\n'
                'godwit_frontend_backend_up{backend="192.0.2.2:53"} 0\n'
                'godwit_frontend_backend_up{backend="\x1b[2J"} 0\n')
@@ -394,14 +399,16 @@ def test_status_names_what_is_down_and_what_went_wrong(admin_server):
     assert lines[0].endswith("not ready: old?[31m")
     assert lines[1:] == ["store  down", "data age  1 h 2 min", "records  1000000",
                          "memory for them  100.0 MiB", "store outages  2",
-                         "backends  1 of 3 up; down: 192.0.2.2:53, ?[2J"]
+                         "backends  1 of 3 up; down: 192.0.2.2:53, ?[2J",
+                         "their stores  0 of 1 up; down: 192.0.2.2:53",
+                         "oldest data  2 min 5 s at 192.0.2.2:53", "threads that hang  1"]
 
 
 def test_status_of_running_servers(backend, frontend):
     done = status(backend.admin, frontend.admin)
     assert done.returncode == 0, done.stderr
     for line in (r"store +up", r"data age +\d+\.\d s", r"zones +1", r"names +7", r"records +12",
-                 r"backends +1 of 1 up", r"queries +\d+"):
+                 r"backends +1 of 1 up", r"their stores +1 of 1 up", r"oldest data +\d+\.\d s", r"queries +\d+"):
         assert re.search(rf"^    {line}$", done.stdout, re.M), (line, done.stdout)
     assert "outages" not in done.stdout and "left out" not in done.stdout
 

@@ -9,6 +9,7 @@ import pytest
 import browser
 import godwit
 from bgp_peer import BgpPeer
+from fake_backend import FakeBackend
 from godwit import answers, ask, wait_until
 from router_lab import Announcer, Lab, Responder
 
@@ -83,6 +84,27 @@ def test_the_page_of_a_front_end_shows_what_its_metrics_say(backend, frontend, p
     for key in ('godwit_frontend_replies_total{rcode="NOERROR"}', "godwit_frontend_cache_entries",
                 "godwit_frontend_cache_hits_total"):
         assert float(page.figure(key)) == frontend.metric(key)
+
+
+@pytest.fixture
+def old_backend():
+    backend = FakeBackend(1)
+    yield backend
+    backend.stop()
+
+
+def test_the_page_of_a_front_end_shows_how_old_the_backends_data_is(
+        store, backend, old_backend, start_frontend, page):
+    page.open(start_frontend([backend, old_backend.address]).wait_ready())
+
+    def data(address):
+        return {row[0]: row[2] for row in page.table("Backends")}.get(address, "")
+
+    wait_until(lambda: re.fullmatch(r"[\d.]+ (µs|ms|s) old", data(backend.address)))
+    assert data(old_backend.address) == "unknown"
+    assert re.fullmatch(r"[\d.]+ (µs|ms|s)", page.tile("Oldest data"))
+    store.path.rename(store.path.with_suffix(".away"))
+    wait_until(lambda: data(backend.address).endswith(" old, store away"), timeout=20)
 
 
 def test_the_page_follows(frontend, page):
