@@ -33,9 +33,10 @@ struct channel {
 
 static void channel_watch(struct channel *channel)
 {
-	grpc_channel_watch_connectivity_state(
-		channel->channel, channel->watched, gpr_inf_future(GPR_CLOCK_REALTIME),
-		channel_queue_inner(channel->queue), channel_event_lend(&channel->watch));
+	grpc_channel_watch_connectivity_state(channel->channel, channel->watched,
+					      gpr_inf_future(GPR_CLOCK_REALTIME),
+					      channel_queue_inner(channel->queue),
+					      channel_event_lend(channel->queue, &channel->watch));
 }
 
 static enum channel_state channel_state_of(grpc_connectivity_state state, enum channel_state last)
@@ -153,6 +154,11 @@ void channel_close(struct channel *channel)
 	grpc_channel_destroy(closing);
 }
 
+struct channel_queue *channel_queue_of(const struct channel *channel)
+{
+	return channel->queue;
+}
+
 grpc_call *channel_create_call(struct channel *channel, enum channel_method method,
 			       gpr_timespec deadline)
 {
@@ -224,7 +230,8 @@ static grpc_call_error channel_call_begin(struct channel_call *call)
 	ops[5].data.recv_status_on_client.trailing_metadata = &call->trailers;
 	ops[5].data.recv_status_on_client.status = &call->status;
 	ops[5].data.recv_status_on_client.status_details = &call->details;
-	return grpc_call_start_batch(call->call, ops, 6, channel_event_lend(&call->event), NULL);
+	return grpc_call_start_batch(call->call, ops, 6,
+				     channel_event_lend(call->channel->queue, &call->event), NULL);
 }
 
 int channel_call_start(struct channel *channel, struct channel_call *call, const uint8_t *message,
@@ -242,6 +249,7 @@ int channel_call_start(struct channel *channel, struct channel_call *call, const
 	grpc_call_error error = channel_call_begin(call);
 	if (error == GRPC_CALL_OK)
 		return 0;
+	channel_event_take_back(&call->event);
 	log_warning_limited("gRPC refused a call", "error=%s", grpc_call_error_to_string(error));
 	channel_call_release(call);
 	return -1;

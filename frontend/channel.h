@@ -78,7 +78,8 @@ struct channel *channel_open(struct channel_queue *queue, const char *target,
 /* Closes it. Calls in flight go on to their end; no `state` callback comes any more. */
 void channel_close(struct channel *channel);
 
-/* For who makes calls of its own: an empty call on the channel's queue. */
+/* For who makes calls of its own: its queue, and an empty call on it. */
+struct channel_queue *channel_queue_of(const struct channel *channel);
 grpc_call *channel_create_call(struct channel *channel, enum channel_method method,
 			       gpr_timespec deadline);
 

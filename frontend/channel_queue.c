@@ -1,4 +1,4 @@
-/* The completion queue's thread, and the list by which it passes events to the loop. */
+/* The one completion queue's thread, and the lists by which it passes events to the loops. */
 #include "frontend/channel_queue.h"
 
 #include "common/log.h"
@@ -13,20 +13,28 @@
 #include <unistd.h>
 
 struct channel_queue {
-	grpc_completion_queue *queue;
-	pthread_t thread;
 	void (*flush)(void *ctx);
 	void *ctx;
 	_Atomic(struct channel_event *) completed; /* newest first */
+	_Atomic size_t lent;                       /* events that gRPC has */
 	int wake_fd;
 	struct event *wake;
 };
 
-/* --- the completion-queue thread -------------------------------------------------------------- */
+/* What all queues share; there while `users` is above 0. */
+static struct {
+	pthread_mutex_t lock;
+	pthread_cond_t returned; /* some queue has nothing lent any more */
+	unsigned int users;
+	grpc_completion_queue *queue;
+	pthread_t thread;
+} poller = {.lock = PTHREAD_MUTEX_INITIALIZER, .returned = PTHREAD_COND_INITIALIZER};
+
+/* --- the thread ------------------------------------------------------------------------------- */
 
 static void channel_queue_push(struct channel_queue *queue, struct channel_event *event, bool ok)
 {
-	atomic_load_explicit(&event->lent, memory_order_acquire);
+	atomic_load_explicit(&event->is_lent, memory_order_acquire);
 	event->ok = ok;
 	struct channel_event *head = atomic_load_explicit(&queue->completed, memory_order_relaxed);
 	do
@@ -39,17 +47,70 @@ static void channel_queue_push(struct channel_queue *queue, struct channel_event
 		log_error("waking a worker failed", "error=%s", strerror(errno));
 }
 
-static void *channel_queue_run(void *ctx)
+/* One event less is lent: the last touch of a queue that is being destroyed. */
+static void channel_queue_note_return(struct channel_queue *queue)
 {
-	struct channel_queue *queue = ctx;
+	pthread_mutex_lock(&poller.lock);
+	if (atomic_fetch_sub(&queue->lent, 1) == 1)
+		pthread_cond_broadcast(&poller.returned);
+	pthread_mutex_unlock(&poller.lock);
+}
+
+static void *poller_run(void *ctx)
+{
+	grpc_completion_queue *completions = ctx;
 	for (;;) {
-		grpc_event event = grpc_completion_queue_next(
-			queue->queue, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
-		if (event.type == GRPC_QUEUE_SHUTDOWN)
+		grpc_event completion = grpc_completion_queue_next(
+			completions, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+		if (completion.type == GRPC_QUEUE_SHUTDOWN)
 			return NULL;
-		if (event.type == GRPC_OP_COMPLETE)
-			channel_queue_push(queue, event.tag, event.success);
+		if (completion.type != GRPC_OP_COMPLETE)
+			continue;
+		struct channel_event *event = completion.tag;
+		struct channel_queue *queue = event->queue;
+		channel_queue_push(queue, event, completion.success);
+		channel_queue_note_return(queue);
 	}
+}
+
+/* With the lock held. 0, or -1 when threads are short. */
+static int poller_start(void)
+{
+	poller.queue = grpc_completion_queue_create_for_next(NULL);
+	if (pthread_create(&poller.thread, NULL, poller_run, poller.queue) != 0) {
+		grpc_completion_queue_shutdown(poller.queue);
+		poller_run(poller.queue);
+		grpc_completion_queue_destroy(poller.queue);
+		return -1;
+	}
+	pthread_setname_np(poller.thread, "grpc-queue");
+	return 0;
+}
+
+static int poller_use(void)
+{
+	int result = 0;
+	pthread_mutex_lock(&poller.lock);
+	if (poller.users == 0)
+		result = poller_start();
+	if (result == 0)
+		poller.users++;
+	pthread_mutex_unlock(&poller.lock);
+	return result;
+}
+
+static void poller_leave(void)
+{
+	pthread_mutex_lock(&poller.lock);
+	bool last = --poller.users == 0;
+	grpc_completion_queue *completions = poller.queue;
+	pthread_t thread = poller.thread;
+	pthread_mutex_unlock(&poller.lock);
+	if (!last)
+		return;
+	grpc_completion_queue_shutdown(completions);
+	pthread_join(thread, NULL);
+	grpc_completion_queue_destroy(completions);
 }
 
 /* --- the loop's side -------------------------------------------------------------------------- */
@@ -85,15 +146,44 @@ static void channel_queue_on_wake(evutil_socket_t fd, short what, void *ctx)
 	queue->flush(queue->ctx);
 }
 
-void *channel_event_lend(struct channel_event *event)
+void *channel_event_lend(struct channel_queue *queue, struct channel_event *event)
 {
-	atomic_store_explicit(&event->lent, true, memory_order_release);
+	event->queue = queue;
+	atomic_fetch_add_explicit(&queue->lent, 1, memory_order_relaxed);
+	atomic_store_explicit(&event->is_lent, true, memory_order_release);
 	return event;
+}
+
+void channel_event_take_back(struct channel_event *event)
+{
+	atomic_fetch_sub_explicit(&event->queue->lent, 1, memory_order_relaxed);
 }
 
 grpc_completion_queue *channel_queue_inner(struct channel_queue *queue)
 {
-	return queue->queue;
+	(void)queue; /* there is but one */
+	return poller.queue;
+}
+
+void channel_queue_hold(struct channel_queue *queue)
+{
+	grpc_completion_queue_thread_local_cache_init(channel_queue_inner(queue));
+}
+
+bool channel_queue_release(struct channel_queue *queue, const struct channel_event *awaited,
+			   bool *ok)
+{
+	void *tag = NULL;
+	int success = 0;
+	if (!grpc_completion_queue_thread_local_cache_flush(channel_queue_inner(queue), &tag,
+							    &success))
+		return false;
+	struct channel_event *event = tag;
+	*ok = success != 0;
+	if (event != awaited)
+		channel_queue_push(event->queue, event, *ok);
+	channel_queue_note_return(event->queue);
+	return event == awaited;
 }
 
 /* --- life and death --------------------------------------------------------------------------- */
@@ -111,19 +201,10 @@ struct channel_queue *channel_queue_create(struct event_base *base, void (*flush
 		goto failed;
 	queue->wake =
 		event_new(base, queue->wake_fd, EV_READ | EV_PERSIST, channel_queue_on_wake, queue);
-	if (!queue->wake || event_add(queue->wake, NULL) != 0)
+	if (!queue->wake || event_add(queue->wake, NULL) != 0 || poller_use() != 0)
 		goto failed;
-	queue->queue = grpc_completion_queue_create_for_next(NULL);
-	if (pthread_create(&queue->thread, NULL, channel_queue_run, queue) != 0)
-		goto failed;
-	pthread_setname_np(queue->thread, "grpc-queue");
 	return queue;
 failed:
-	if (queue->queue) {
-		grpc_completion_queue_shutdown(queue->queue);
-		channel_queue_run(queue);
-		grpc_completion_queue_destroy(queue->queue);
-	}
 	if (queue->wake)
 		event_free(queue->wake);
 	if (queue->wake_fd >= 0)
@@ -136,16 +217,18 @@ void channel_queue_destroy(struct channel_queue *queue)
 {
 	if (!queue)
 		return;
-	grpc_completion_queue_shutdown(queue->queue);
-	pthread_join(queue->thread, NULL);
+	pthread_mutex_lock(&poller.lock);
+	while (atomic_load(&queue->lent) > 0)
+		pthread_cond_wait(&poller.returned, &poller.lock);
+	pthread_mutex_unlock(&poller.lock);
 	struct channel_event *event = channel_queue_take(queue);
 	while (event) {
 		struct channel_event *next = event->next;
 		event->drop(event);
 		event = next;
 	}
-	grpc_completion_queue_destroy(queue->queue);
 	event_free(queue->wake);
 	close(queue->wake_fd);
 	free(queue);
+	poller_leave();
 }

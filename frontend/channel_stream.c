@@ -1,7 +1,7 @@
 /*
- * The batches of a streaming call. Three are always under way - the initial metadata, the status,
- * and a message to come -, and a fourth while something is written. When all of them have come back
- * the call is over.
+ * The batches of a streaming call. From the beginning two are under way, for the initial metadata
+ * and the status, and others while a message is awaited or written. The status comes last or before
+ * what others bring; when all of them have come back the call is over.
  */
 #include "frontend/channel_stream.h"
 
@@ -16,12 +16,14 @@
 struct channel_stream {
 	const struct channel_stream_handler *handler;
 	void *ctx;
+	struct channel_queue *queue;
 	grpc_call *call;
 	struct channel_event opened;
 	struct channel_event ended;
 	struct channel_event read;
 	struct channel_event written;
 	unsigned int pending; /* batches under way */
+	bool reading;
 	bool writing;
 	bool finishing; /* no more messages after the write under way */
 	bool finished;
@@ -53,12 +55,13 @@ static void channel_stream_free(struct channel_stream *stream)
 static bool channel_stream_start(struct channel_stream *stream, const grpc_op *op,
 				 struct channel_event *event)
 {
-	grpc_call_error error =
-		grpc_call_start_batch(stream->call, op, 1, channel_event_lend(event), NULL);
+	grpc_call_error error = grpc_call_start_batch(
+		stream->call, op, 1, channel_event_lend(stream->queue, event), NULL);
 	if (error == GRPC_CALL_OK) {
 		stream->pending++;
 		return true;
 	}
+	channel_event_take_back(event);
 	log_warning_limited("gRPC refused a batch", "error=%s", grpc_call_error_to_string(error));
 	stream->over = true;
 	grpc_call_cancel(stream->call, NULL);
@@ -117,11 +120,13 @@ static void channel_stream_drop_ended(struct channel_event *event)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-static void channel_stream_read(struct channel_stream *stream)
+void channel_stream_read(struct channel_stream *stream)
 {
+	if (stream->reading || stream->over)
+		return;
 	grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
 	op.data.recv_message.recv_message = &stream->incoming;
-	channel_stream_start(stream, &op, &stream->read);
+	stream->reading = channel_stream_start(stream, &op, &stream->read);
 }
 
 /* Copies the message read to where it may be changed; -1 when it is too long. */
@@ -146,6 +151,7 @@ static int64_t channel_stream_take_message(struct channel_stream *stream)
 static void channel_stream_on_read(struct channel_event *event, bool ok)
 {
 	struct channel_stream *stream = STREAM_OF(event, read);
+	stream->reading = false;
 	if (ok && stream->incoming && !stream->closed) {
 		int64_t size = channel_stream_take_message(stream);
 		grpc_byte_buffer_destroy(stream->incoming);
@@ -154,7 +160,6 @@ static void channel_stream_on_read(struct channel_event *event, bool ok)
 			stream->too_long = true;
 			grpc_call_cancel(stream->call, NULL);
 		} else {
-			channel_stream_read(stream);
 			stream->handler->message(stream->ctx, stream->message, (size_t)size);
 		}
 	}
@@ -175,6 +180,15 @@ static void channel_stream_send_close(struct channel_stream *stream)
 	stream->writing = channel_stream_start(stream, &op, &stream->written);
 }
 
+static void channel_stream_note_written(struct channel_stream *stream, bool ok)
+{
+	stream->writing = false;
+	grpc_byte_buffer_destroy(stream->outgoing);
+	stream->outgoing = NULL;
+	if (!ok)
+		stream->over = true; /* the status follows */
+}
+
 bool channel_stream_write(struct channel_stream *stream, const uint8_t *octets, size_t size)
 {
 	if (stream->writing || stream->finishing || stream->over)
@@ -184,8 +198,15 @@ bool channel_stream_write(struct channel_stream *stream, const uint8_t *octets, 
 	grpc_slice_unref(slice);
 	grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
 	op.data.send_message.send_message = stream->outgoing;
+	channel_queue_hold(stream->queue);
 	stream->writing = channel_stream_start(stream, &op, &stream->written);
-	return stream->writing;
+	bool started = stream->writing;
+	bool ok;
+	if (channel_queue_release(stream->queue, &stream->written, &ok)) {
+		stream->pending--; /* never the last one: the end of the call is to come */
+		channel_stream_note_written(stream, ok);
+	}
+	return started;
 }
 
 bool channel_stream_is_writing(const struct channel_stream *stream)
@@ -196,14 +217,10 @@ bool channel_stream_is_writing(const struct channel_stream *stream)
 static void channel_stream_on_written(struct channel_event *event, bool ok)
 {
 	struct channel_stream *stream = STREAM_OF(event, written);
-	stream->writing = false;
-	grpc_byte_buffer_destroy(stream->outgoing);
-	stream->outgoing = NULL;
-	if (!ok)
-		stream->over = true; /* the status follows */
-	else if (stream->finishing && !stream->finished && !stream->over)
+	channel_stream_note_written(stream, ok);
+	if (ok && stream->finishing && !stream->finished && !stream->over)
 		channel_stream_send_close(stream);
-	else if (!stream->finishing && !stream->closed)
+	else if (ok && !stream->finishing && !stream->closed)
 		stream->handler->written(stream->ctx);
 	channel_stream_return(stream);
 }
@@ -236,9 +253,12 @@ static void channel_stream_begin(struct channel_stream *stream)
 	grpc_op open[2] = {{.op = GRPC_OP_SEND_INITIAL_METADATA},
 			   {.op = GRPC_OP_RECV_INITIAL_METADATA}};
 	open[1].data.recv_initial_metadata.recv_initial_metadata = &stream->headers;
-	if (grpc_call_start_batch(stream->call, open, 2, channel_event_lend(&stream->opened),
+	if (grpc_call_start_batch(stream->call, open, 2,
+				  channel_event_lend(stream->queue, &stream->opened),
 				  NULL) == GRPC_CALL_OK)
 		stream->pending++;
+	else
+		channel_event_take_back(&stream->opened);
 	channel_stream_read(stream);
 }
 
@@ -256,6 +276,7 @@ struct channel_stream *channel_stream_open(struct channel *channel, enum channel
 	*stream = (struct channel_stream){
 		.handler = handler,
 		.ctx = ctx,
+		.queue = channel_queue_of(channel),
 		.opened = {.fire = channel_stream_on_opened, .drop = channel_stream_drop_opened},
 		.ended = {.fire = channel_stream_on_ended, .drop = channel_stream_drop_ended},
 		.read = {.fire = channel_stream_on_read, .drop = channel_stream_drop_read},

@@ -1,8 +1,8 @@
 /*
  * A streaming call on a channel: messages out, messages in, until one side ends it.
  *
- * One message at a time is written; the next one when `written` has come. Messages are read all the
- * time, one after the other. The object frees itself: after `ended`, or after channel_stream_close
+ * One message at a time is written; the next one when `written` has come. A message is read when
+ * channel_stream_read asks for it, the first one without. The object frees itself: after `ended`, or after channel_stream_close
  * once gRPC has let go of it. For the thread of the channel's loop, like all of channel.h.
  */
 #ifndef GODWIT_FRONTEND_CHANNEL_STREAM_H
@@ -22,7 +22,7 @@ struct channel_stream_handler {
 	void (*opened)(void *ctx);
 	/* A message; the octets live until the callback returns and may be changed in place. */
 	void (*message)(void *ctx, uint8_t *octets, size_t size);
-	/* The last write is out: there may be another. */
+	/* A write that was under way is out: there may be another. */
 	void (*written)(void *ctx);
 	/* The call is over, and nothing comes after this. Never OK if a message was too long. */
 	void (*ended)(void *ctx, grpc_status_code status);
@@ -36,8 +36,18 @@ struct channel_stream *channel_stream_open(struct channel *channel, enum channel
 					   size_t message_max,
 					   const struct channel_stream_handler *handler, void *ctx);
 
-/* Writes a message, copying it. False when one is under way, or the call is ending. */
+/*
+ * Writes a message, copying it. False when one is under way, or the call is ending. As a rule the
+ * message is out at once, and there may be another; if channel_stream_is_writing, `written` comes.
+ */
 bool channel_stream_write(struct channel_stream *stream, const uint8_t *octets, size_t size);
+
+/*
+ * Lets the next message come, unless it may already. It tells the other side at once that it may
+ * send more, which wakes it: best done when there is something to wait for, after it has been asked
+ * for.
+ */
+void channel_stream_read(struct channel_stream *stream);
 
 /* True while a write is under way. */
 bool channel_stream_is_writing(const struct channel_stream *stream);

@@ -19,6 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long a stream on which nothing is asked stays without an ear. */
+#define STREAM_LISTEN_MS 10
+
 enum stream_state { STREAM_CLOSED, STREAM_OPENING, STREAM_OPEN, STREAM_DRAINING, STREAM_ABSENT };
 
 struct stream {
@@ -28,6 +31,7 @@ struct stream {
 	bool connected;
 	unsigned int silent; /* questions given up since the last answer */
 	struct event *reopen;
+	struct event *listen; /* when nothing is asked: to hear what comes all the same */
 	struct backoff backoff;
 	struct window window;
 };
@@ -127,20 +131,29 @@ static uint64_t stream_pack(struct stream *stream, struct batch_writer *writer)
 	return count;
 }
 
-void stream_flush(struct stream *stream)
+/* Sends one message of what waits. False when there can be no other now. */
+static bool stream_send(struct stream *stream)
 {
 	uint8_t octets[BATCH_QUESTIONS_SIZE];
 	struct batch_writer writer;
-	bool open = stream->state == STREAM_OPEN || stream->state == STREAM_DRAINING;
-	if (!open || channel_stream_is_writing(stream->call) ||
-	    !window_begin_message(&stream->window))
-		return;
 	batch_writer_init(&writer, octets, sizeof(octets));
 	uint64_t count = stream_pack(stream, &writer);
 	metrics_add(stream->options.shard, FRONTEND_STREAM_MESSAGES, 1);
 	metrics_add(stream->options.shard, FRONTEND_STREAM_QUESTIONS, count);
 	/* When it is refused the call is ending, and hands them back. */
-	channel_stream_write(stream->call, writer.octets, writer.size);
+	return channel_stream_write(stream->call, writer.octets, writer.size) &&
+	       !channel_stream_is_writing(stream->call);
+}
+
+void stream_flush(struct stream *stream)
+{
+	bool open = stream->state == STREAM_OPEN || stream->state == STREAM_DRAINING;
+	if (!open || channel_stream_is_writing(stream->call))
+		return;
+	while (window_begin_message(&stream->window) && stream_send(stream))
+		;
+	if (window_count(&stream->window) > 0)
+		channel_stream_read(stream->call);
 }
 
 void stream_forget(struct stream *stream, struct stream_question *question)
@@ -221,6 +234,28 @@ static void stream_take_answer(struct stream *stream, const struct batch_answer 
 	stream->options.handler.done(stream->options.handler.ctx, question, &result, origin);
 }
 
+/*
+ * Lets the next message come. When no answer is due, and until more is asked, that can wait: the
+ * word that the backend may go on sending then leaves with the questions.
+ */
+static void stream_await_message(struct stream *stream)
+{
+	static const struct timeval soon = {.tv_usec = STREAM_LISTEN_MS * 1000};
+	if (window_count(&stream->window) > 0)
+		channel_stream_read(stream->call);
+	else if (!evtimer_pending(stream->listen, NULL))
+		evtimer_add(stream->listen, &soon);
+}
+
+static void stream_on_listen(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct stream *stream = ctx;
+	if (stream->call)
+		channel_stream_read(stream->call);
+}
+
 static void stream_on_message(void *ctx, uint8_t *octets, size_t size)
 {
 	struct stream *stream = ctx;
@@ -240,6 +275,7 @@ static void stream_on_message(void *ctx, uint8_t *octets, size_t size)
 	backoff_reset(&stream->backoff);
 	/* There may be room for a message again. */
 	stream_flush(stream);
+	stream_await_message(stream);
 	stream_finish_if_drained(stream);
 }
 
@@ -316,8 +352,9 @@ struct stream *stream_create(const struct stream_options *options)
 	stream->backoff =
 		(struct backoff){.min_ms = STREAM_PAUSE_MIN_MS, .max_ms = STREAM_PAUSE_MAX_MS};
 	stream->reopen = evtimer_new(options->base, stream_on_reopen, stream);
-	if (!stream->reopen) {
-		free(stream);
+	stream->listen = evtimer_new(options->base, stream_on_listen, stream);
+	if (!stream->reopen || !stream->listen) {
+		stream_destroy(stream);
 		return NULL;
 	}
 	window_init(&stream->window);
@@ -329,6 +366,9 @@ void stream_destroy(struct stream *stream)
 	if (!stream)
 		return;
 	channel_stream_close(stream->call);
-	event_free(stream->reopen);
+	if (stream->reopen)
+		event_free(stream->reopen);
+	if (stream->listen)
+		event_free(stream->listen);
 	free(stream);
 }

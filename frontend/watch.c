@@ -126,14 +126,8 @@ static void watch_on_message(void *ctx, uint8_t *octets, size_t size)
 		watch_begin(watch);
 	watch_tell(watch, changes);
 	godwit__v1__changes__free_unpacked(changes, NULL);
+	channel_stream_read(watch->stream);
 	watch_arm(watch, WATCHER_SILENCE_MS);
-}
-
-/* The one request is out, and nothing follows it. */
-static void watch_on_written(void *ctx)
-{
-	struct watch *watch = ctx;
-	channel_stream_finish(watch->stream);
 }
 
 static void watch_on_ended(void *ctx, grpc_status_code status)
@@ -146,7 +140,6 @@ static void watch_on_ended(void *ctx, grpc_status_code status)
 static const struct channel_stream_handler watch_handler = {
 	.opened = watch_on_opened,
 	.message = watch_on_message,
-	.written = watch_on_written,
 	.ended = watch_on_ended,
 };
 
@@ -155,8 +148,11 @@ static void watch_open(struct watch *watch)
 	watch->absent = false;
 	watch->stream = channel_stream_open(watch->channel, CHANNEL_WATCH, WATCHER_MESSAGE_MAX,
 					    &watch_handler, watch);
-	if (watch->stream)
-		channel_stream_write(watch->stream, NULL, 0); /* WatchRequest has no fields */
+	if (watch->stream) {
+		/* The one request, which has no fields, and nothing follows it. */
+		channel_stream_write(watch->stream, NULL, 0);
+		channel_stream_finish(watch->stream);
+	}
 	watch_arm(watch, WATCHER_SILENCE_MS);
 }
 
