@@ -238,14 +238,17 @@ static void test_what_a_reload_can_change(void)
 					 "  - { zone: example, backends: [\"127.0.0.1:1\"] }\n");
 	struct frontend_config *c = load("workers: 3\n");
 	struct frontend_config *d = load("workers: 2\nlimits: { udp_payload: 512 }\n");
-	CU_ASSERT_FATAL(a && b && c && d);
+	struct frontend_config *e = load("workers: 2\ntop_zones: 5\n");
+	CU_ASSERT_FATAL(a && b && c && d && e);
 	CU_ASSERT(frontend_config_is_reloadable(a, b));
 	CU_ASSERT_FALSE(frontend_config_is_reloadable(a, c));
 	CU_ASSERT_FALSE(frontend_config_is_reloadable(a, d));
+	CU_ASSERT_FALSE(frontend_config_is_reloadable(a, e));
 	frontend_config_free(a);
 	frontend_config_free(b);
 	frontend_config_free(c);
 	frontend_config_free(d);
+	frontend_config_free(e);
 }
 
 int main(void)
