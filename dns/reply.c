@@ -74,10 +74,10 @@ static unsigned int reply_count_records(const uint8_t *reply)
 	return (unsigned int)dns_get16(reply + 6) + dns_get16(reply + 8) + dns_get16(reply + 10);
 }
 
-/* Finds the OPT record; false when there is none. */
+/* Finds the OPT record, an additional one; false when there is none. */
 static bool reply_find_opt(const uint8_t *reply, size_t size, struct reply_record *out)
 {
-	if (size < DNS_HEADER_SIZE)
+	if (size < DNS_HEADER_SIZE || dns_get16(reply + 10) == 0)
 		return false;
 
 	size_t offset = reply_skip_questions(reply, size);
@@ -99,6 +99,8 @@ static bool reply_question_matches(const struct dns_query *query, const uint8_t 
 
 	if (query->question_size == 0 || size - DNS_HEADER_SIZE < query->question_size)
 		return false;
+	if (memcmp(question, query->qname, query->question_size) == 0)
+		return true;
 	for (size_t i = 0; i < name_size; i++) {
 		if (dns_lower(question[i]) != dns_lower(query->qname[i]))
 			return false;

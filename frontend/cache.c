@@ -430,6 +430,8 @@ enum cache_fate cache_store(struct cache *cache, const struct cache_key *key,
 {
 	struct cache_reply parts;
 	struct cache_head head;
+	if (!denial_too && cache_reply_says_no_name(reply))
+		return CACHE_PUT_OFF;
 	if (!cache_reply_read(&parts, query, reply, size))
 		return CACHE_NOT_KEPT;
 	if (parts.denial && !denial_too)

@@ -121,6 +121,11 @@ static bool reply_read_records(struct cache_reply *out, const uint8_t *reply, si
 	return true;
 }
 
+bool cache_reply_says_no_name(const uint8_t *reply)
+{
+	return reply_rcode(dns_get16(reply + 2)) == DNS_RCODE_NXDOMAIN;
+}
+
 bool cache_reply_read(struct cache_reply *out, const struct dns_query *query, const uint8_t *reply,
 		      size_t size)
 {

@@ -37,6 +37,9 @@ struct cache_reply {
 	uint16_t ttls[CACHE_REPLY_RECORDS_MAX]; /* where TTLs stand, from `records` on */
 };
 
+/* True for a denial that is told by its header alone, as most are: there is no such name. */
+bool cache_reply_says_no_name(const uint8_t *reply);
+
 /*
  * Takes apart a reply that dns_reply_matches accepted for `query`. False when it cannot be kept: it
  * is truncated, has no question or an extended response code, OPT is not its last record, or is

@@ -1,6 +1,7 @@
 /* Protobuf's wire format (protobuf.dev/programming-guides/encoding) for two messages. */
 #include "proto/batch.h"
 
+#include <endian.h>
 #include <string.h>
 
 enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_OCTETS = 2, WIRE_FIXED32 = 5 };
@@ -42,10 +43,9 @@ static bool read_varint(struct batch_reader *reader, uint64_t *out)
 
 static uint64_t get_fixed64(const uint8_t *octets)
 {
-	uint64_t value = 0;
-	for (int i = 7; i >= 0; i--)
-		value = value << 8 | octets[i];
-	return value;
+	uint64_t value;
+	memcpy(&value, octets, sizeof(value));
+	return le64toh(value);
 }
 
 static bool read_octets(struct batch_reader *reader, uint64_t size, struct field *out)
@@ -246,9 +246,11 @@ static uint8_t *put_facts(uint8_t *at, const uint64_t *facts, unsigned int count
 {
 	*at++ = TAG_FACTS;
 	*at++ = (uint8_t)(8 * count);
-	for (unsigned int i = 0; i < count; i++)
-		for (unsigned int shift = 0; shift < 64; shift += 8)
-			*at++ = (uint8_t)(facts[i] >> shift);
+	for (unsigned int i = 0; i < count; i++) {
+		uint64_t fact = htole64(facts[i]);
+		memcpy(at, &fact, sizeof(fact));
+		at += sizeof(fact);
+	}
 	return at;
 }
 
