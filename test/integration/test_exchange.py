@@ -319,8 +319,11 @@ def test_answers_in_any_order(start_fake, before):
     frontend = before(fake)
     fake.exchange = out_of_order
     found = burst(frontend, 200, timeout=20)
-    # Only the last half of all has nobody to come after it.
-    assert list(found.values()).count("NOERROR") == 200 - len(kept[0])
+    # Only the last half of all has nobody to come after it. When the stream is given up for its
+    # silence, those of them that have time left are asked for once more, by a call each.
+    silent = {str(dns.message.from_wire(question.msg).question[0].name) for question in kept[0]}
+    failed = {f"b{i}.example." for i, code in found.items() if code != "NOERROR"}
+    assert failed and failed <= silent
 
 
 def test_strange_ids_are_ignored_and_counted(start_fake, before):
