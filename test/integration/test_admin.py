@@ -109,7 +109,7 @@ def test_ready_names_what_is_missing(tmp_path, start_backend, start_frontend):
     frontend = start_frontend([nobody]).wait_alive()
     wait_until(lambda: "route ." in frontend.get("/readyz")[1])
     assert frontend.get("/readyz")[0] == 503
-    assert nobody in frontend.log()
+    wait_until(lambda: nobody in frontend.log())
 
 
 def test_slow_clients_do_not_hold_up_others(both):
