@@ -16,8 +16,10 @@ Parts:
   tls         queries on warm connections; "10 x 16" is ten connections with sixteen queries always
               under way on each. Every query has a TLS record of its own (lane_tls.h).
   https       the same over HTTP/2, by GET, from h2load
+  quic        the same by QUIC, with a stream and a packet for each query (lane_quic.h); of Godwit
+              alone: dnsdist has it from version 1.9 on, Knot 3.2 on an XDP interface only
   handshakes  connections that are opened, ask one query and are closed (handshakes.c): full
-              handshakes with an ECDSA P-256 and an RSA 2048 key, and resumed sessions
+              handshakes with an ECDSA P-256 and an RSA 2048 key, and resumed sessions; by QUIC, too
   idle        memory of connections that have asked one query each and stay
 
 The rate is bounded by the load's own CPU where that is cheaper to serve than to ask; CPU time per
@@ -26,6 +28,7 @@ query or handshake is not.
 
 import argparse
 import base64
+import functools
 import json
 import os
 import random
@@ -47,16 +50,19 @@ from lab import (Lab, cpu_between, cpu_times, godwit, install, longest_wait, mac
                  process_tree, resident_bytes, say, wait_times)
 from speed import NAMES, PATTERNS, TYPES, bench_program, choose_cpus, split_list
 
-PARTS = ("tls", "https", "handshakes", "idle")
+PARTS = ("tls", "https", "quic", "handshakes", "idle")
 # Connections, and queries under way on each.
 SHAPES = ((1, 1), (1, 32), (10, 16), (100, 8), (100, 1))
-# What is measured, the key, and handshakes.c's options.
+# What is measured, the key, and handshakes.c's options. A server without QUIC has no such line.
 HANDSHAKES = (("TLS 1.3, full, P-256", "ecdsa", ("--tls", "1.3")),
               ("TLS 1.2, full, P-256", "ecdsa", ("--tls", "1.2")),
               ("TLS 1.3, full, RSA 2048", "rsa", ("--tls", "1.3")),
               ("TLS 1.2, full, RSA 2048", "rsa", ("--tls", "1.2")),
               ("TLS 1.3, resumed", "ecdsa", ("--tls", "1.3", "--resume")),
-              ("TLS 1.2, resumed", "ecdsa", ("--tls", "1.2", "--resume")))
+              ("TLS 1.2, resumed", "ecdsa", ("--tls", "1.2", "--resume")),
+              ("QUIC, full, P-256", "ecdsa", ("--quic",)),
+              ("QUIC, full, RSA 2048", "rsa", ("--quic",)),
+              ("QUIC, resumed", "ecdsa", ("--quic", "--resume")))
 KEYS = {"ecdsa": ("ec", "-pkeyopt", "ec_paramgen_curve:P-256"), "rsa": ("rsa:2048",)}
 H2LOAD_URIS = 5000
 # What tells a stall, in milliseconds but for the last: how long a connection heard nothing, the
@@ -78,13 +84,14 @@ def make_pair(lab, kind):
 
 
 class Server:
-    """A contestant with one key: addresses for TLS and HTTPS (None: it has none)."""
+    """A contestant with one key: addresses for TLS, HTTPS and QUIC (None: it has none)."""
 
-    def __init__(self, pid, pids, tls, https):
+    def __init__(self, pid, pids, tls, https, quic=None):
         self.pid = pid  # of the process that holds the connections
         self.pids = process_tree(pids)
         self.tls = tls
         self.https = https
+        self.quic = quic
 
 
 class Field:
@@ -107,17 +114,18 @@ class Field:
             store = databases.Sqlite(self.lab)
             store.fill(NAMES, TYPES)
             self._backend = self.lab.backend(store.url).wait_ready(300)
-        ports = [godwit.free_port() for _ in range(3)]
+        protocols = "udp", "tls", "https", "quic"
+        ports = [godwit.free_port() for _ in protocols]
         listen = [{"address": f"127.0.0.1:{port}", "protocols": [protocol]}
-                  for port, protocol in zip(ports, ("udp", "tls", "https"))]
+                  for port, protocol in zip(ports, protocols)]
         frontend = self.lab.frontend(
             [self._backend], listen=listen, workers=1,
             tls={"certificate": str(pair[0]), "key": str(pair[1])},
             limits={"tls_connections": 100000, "client_connections": 10000, "tls_idle_s": 600},
         ).wait_ready()
-        _, tls, https = frontend.addresses
+        _, tls, https, quic = frontend.addresses
         return Server(frontend.pid, [frontend.pid, self._backend.pid], tls,
-                      https if speaks_tls(https) else None)
+                      https if speaks_tls(https) else None, quic)
 
     def dnsdist(self, pair):
         if not self._knot:
@@ -182,9 +190,10 @@ def stop(process):
     process.stdout.close()
 
 
-def measure_tls(load, server, plan, connections, under_way):
-    figures = load.run(server, bench_program("load"), "--tls", "--server", server.tls,
-                       "--pattern", PATTERNS["names"], "--names", NAMES, "--types", ",".join(TYPES),
+def measure_load(protocol, load, server, plan, connections, under_way):
+    figures = load.run(server, bench_program("load"), f"--{protocol}",
+                       "--server", getattr(server, protocol), "--pattern", PATTERNS["names"],
+                       "--names", NAMES, "--types", ",".join(TYPES),
                        "--sockets", connections, "--window", connections * under_way,
                        "--seconds", plan.seconds, "--warm", plan.warm)
     wrong = figures["answered"] - figures["rcodes"].get("0", 0) + figures["empty"]
@@ -198,7 +207,7 @@ def fill_caches(field, load, plan):
     """All names are asked for, by TLS."""
     warm = argparse.Namespace(seconds=0.1, warm=2.0)
     for name in plan.contestants:
-        measure_tls(load, field.server(name, "ecdsa"), warm, 10, 16)
+        measure_load("tls", load, field.server(name, "ecdsa"), warm, 10, 16)
 
 
 def write_uris(lab):
@@ -239,7 +248,8 @@ def measure_https(load, server, plan, connections, under_way):
 
 
 def measure_handshakes(load, server, plan, options):
-    figures = load.run(server, bench_program("handshakes"), "--server", server.tls,
+    address = server.quic if "--quic" in options else server.tls
+    figures = load.run(server, bench_program("handshakes"), "--server", address,
                        "--pattern", PATTERNS["names"], "--names", NAMES,
                        "--seconds", plan.seconds, "--warm", plan.warm, *options)
     resumed = figures["resumed"] if "--resume" not in options else \
@@ -297,7 +307,9 @@ def run_rounds(entries, plan):
 
 
 def query_entries(field, load, plan):
-    for part, measure in (("tls", measure_tls), ("https", measure_https)):
+    measures = {"tls": functools.partial(measure_load, "tls"), "https": measure_https,
+                "quic": functools.partial(measure_load, "quic")}
+    for part, measure in measures.items():
         for connections, under_way in SHAPES if part in plan.parts else ():
             for name in plan.contestants:
                 server = field.server(name, "ecdsa")
@@ -312,6 +324,8 @@ def handshake_entries(field, load, plan):
     for what, key, options in HANDSHAKES if "handshakes" in plan.parts else ():
         for name in plan.contestants:
             server = field.server(name, key)
+            if "--quic" in options and not server.quic:
+                continue
             yield {"part": "handshakes", "what": what, "server": name}, \
                 lambda s=server, o=options: measure_handshakes(load, s, plan, o)
 
@@ -333,6 +347,7 @@ def print_results(rows, idle):
              ("silence_ms", "silence ms"), ("odd", "odd")]
     titles = {"tls": "DNS over TLS, warm connections (connections x queries under way)",
               "https": "DNS over HTTPS, HTTP/2, warm connections",
+              "quic": "DNS over QUIC, warm connections (no other server here has it)",
               "handshakes": "Connections with one query each"}
     for part, title in titles.items():
         chosen = [row for row in rows if row["part"] == part]

@@ -2,13 +2,14 @@
  * What TLS connections cost a server: how many can be opened in a second, and what they hold.
  *
  *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --resume
+ *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --quic
  *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --hold 10000
  *
  * Without --hold, --window connections are always under way. Each is opened, does its handshake,
  * asks one query, gets the reply and is closed; a client without the reply does not know that the
  * server has finished. With --resume all of them come with the session that a first connection was
- * given. It warms up, writes "measuring", counts for --seconds, writes "measured", and ends with a
- * line of JSON; load.c says why.
+ * given. With --quic the connections are QUIC's. It warms up, writes "measuring", counts for
+ * --seconds, writes "measured", and ends with a line of JSON; load.c says why.
  *
  * With --hold, that many connections are opened, one query is asked on each, and they stay until
  * the standard input ends: "holding" tells that all are there.
@@ -18,6 +19,7 @@
  * "failed" is not 0, the figures are worth nothing.
  */
 #include "bench/histogram.h"
+#include "bench/lane_quic.h"
 #include "bench/lane_tls.h"
 #include "bench/questions.h"
 
@@ -43,11 +45,14 @@
 #define CLIENTS_MAX 1024
 #define SOURCES 250
 #define WAIT_MS 1000 /* without any progress: the server is gone */
+#define TIMERS_MS 5  /* QUIC's clients are looked at so often whatever comes */
+#define FAILED_MAX 10000
 
 struct options {
 	struct sockaddr_in server;
 	struct questions_options questions;
 	int version; /* 0: any */
+	bool quic;
 	bool resume;
 	unsigned int window;
 	unsigned int hold;
@@ -58,7 +63,9 @@ struct options {
 struct client {
 	int fd;
 	SSL *ssl;
+	struct lane_quic *quic; /* in place of `ssl` */
 	bool asked;
+	bool replied; /* QUIC */
 	int64_t begun_ns;
 };
 
@@ -74,6 +81,7 @@ struct bench {
 	struct questions *questions;
 	SSL_CTX *context;
 	SSL_SESSION *session; /* with --resume */
+	struct lane_quic_context *quic;
 	struct client clients[CLIENTS_MAX];
 	struct counts counts;
 	unsigned int next_source;
@@ -84,7 +92,10 @@ struct bench {
 static void usage(void)
 {
 	fputs("usage: handshakes --server ADDRESS:PORT --pattern NAME [--names N] [--tls 1.2|1.3]\n"
-	      "                  [--resume] [--window N] [--seconds N] [--warm N] | --hold N\n",
+	      "                  [--resume] [--window N] [--seconds N] [--warm N] | --hold N\n"
+	      "       handshakes --quic --server ADDRESS:PORT --pattern NAME [--names N] "
+	      "[--resume]\n"
+	      "                  [--window N] [--seconds N] [--warm N]\n",
 	      stderr);
 	exit(2);
 }
@@ -124,7 +135,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{"server", 1, NULL, 's'},  {"pattern", 1, NULL, 'p'}, {"names", 1, NULL, 'n'},
 		{"tls", 1, NULL, 't'},     {"resume", 0, NULL, 'r'},  {"window", 1, NULL, 'w'},
 		{"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},    {"hold", 1, NULL, 'h'},
-		{NULL, 0, NULL, 0},
+		{"quic", 0, NULL, 'q'},    {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -143,6 +154,8 @@ static void parse_options(struct options *options, int argc, char **argv)
 				strcmp(optarg, "1.2") == 0 ? TLS1_2_VERSION : TLS1_3_VERSION;
 		else if (option == 'r')
 			options->resume = true;
+		else if (option == 'q')
+			options->quic = true;
 		else if (option == 'w')
 			options->window = (unsigned int)parse_number(optarg, 1, CLIENTS_MAX);
 		else if (option == 'S')
@@ -154,7 +167,8 @@ static void parse_options(struct options *options, int argc, char **argv)
 		else
 			usage();
 	}
-	if (optind != argc || options->server.sin_port == 0 || !options->questions.pattern)
+	if (optind != argc || options->server.sin_port == 0 || !options->questions.pattern ||
+	    (options->quic && (options->hold || options->version)))
 		usage();
 }
 
@@ -164,13 +178,15 @@ static int open_socket(struct bench *bench)
 {
 	const int on = 1;
 	struct sockaddr_in source = {.sin_family = AF_INET};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int type = bench->options.quic ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
 	source.sin_addr.s_addr = htonl(0x7f000101 + bench->next_source++ % SOURCES);
 	setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!bench->options.quic)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0 &&
 	    connect(fd, (struct sockaddr *)&bench->options.server, sizeof(source)) == 0)
 		return fd;
@@ -185,9 +201,19 @@ static void client_close(struct client *client)
 		SSL_shutdown(client->ssl);
 	ERR_clear_error();
 	SSL_free(client->ssl);
+	lane_quic_close(client->quic);
 	if (client->fd >= 0)
 		close(client->fd);
 	*client = (struct client){.fd = -1};
+}
+
+/* A lane_quic_reply_fn. */
+static void client_take_reply(void *ctx, uint16_t id, uint8_t *reply, size_t size)
+{
+	struct client *client = ctx;
+
+	(void)id, (void)reply;
+	client->replied = size >= DNS_HEADER_SIZE;
 }
 
 static bool client_open(struct bench *bench, struct client *client)
@@ -195,6 +221,12 @@ static bool client_open(struct bench *bench, struct client *client)
 	*client = (struct client){.fd = open_socket(bench), .begun_ns = clock_now_ns()};
 	if (client->fd < 0)
 		return false;
+	if (bench->options.quic) {
+		client->quic = lane_quic_open(bench->quic, client->fd, client_take_reply, client);
+		if (!client->quic)
+			client_close(client);
+		return client->quic;
+	}
 	client->ssl = SSL_new(bench->context);
 	if (!client->ssl || SSL_set_fd(client->ssl, client->fd) != 1 ||
 	    (bench->session && SSL_set_session(client->ssl, bench->session) != 1)) {
@@ -205,12 +237,30 @@ static bool client_open(struct bench *bench, struct client *client)
 	return true;
 }
 
+/* client_step by QUIC. */
+static int client_step_quic(struct bench *bench, struct client *client)
+{
+	uint8_t query[QUESTIONS_SIZE_MAX];
+	enum lane_quic_state state = lane_quic_receive(client->quic);
+
+	if (state == LANE_QUIC_OPEN && !client->asked) {
+		size_t size = questions_write(bench->questions, 1, query);
+		client->asked = lane_quic_ask(client->quic, 1, query, size);
+		state = client->asked ? lane_quic_flush(client->quic) : LANE_QUIC_ENDED;
+	}
+	if (client->replied)
+		return 1;
+	return state == LANE_QUIC_ENDED ? -1 : 0;
+}
+
 /* Handshake, query and reply, as far as they go. 1: the reply has come; 0: not yet; -1: failed. */
 static int client_step(struct bench *bench, struct client *client)
 {
 	uint8_t data[2 + QUESTIONS_SIZE_MAX];
 	int result;
 
+	if (client->quic)
+		return client_step_quic(bench, client);
 	if (!client->asked) {
 		result = SSL_do_handshake(client->ssl);
 		if (result != 1)
@@ -229,6 +279,25 @@ wait:
 	result = SSL_get_error(client->ssl, result) == SSL_ERROR_WANT_READ ? 0 : -1;
 	ERR_clear_error();
 	return result;
+}
+
+/* Has all later connections resume the session of a first one. */
+static bool make_quic_session(struct bench *bench)
+{
+	struct client client;
+	int64_t begun_ns = clock_now_ns();
+	int result = 0;
+
+	if (!client_open(bench, &client))
+		return false;
+	while (result == 0 && clock_now_ns() - begun_ns < WAIT_MS * INT64_C(1000000)) {
+		struct pollfd wait = {client.fd, POLLIN, 0};
+		poll(&wait, 1, TIMERS_MS);
+		result = client_step(bench, &client);
+	}
+	bool kept = result == 1 && lane_quic_keep_session(client.quic, bench->quic);
+	client_close(&client);
+	return kept;
 }
 
 /* A session that later connections resume. */
@@ -263,11 +332,13 @@ static void client_count(struct bench *bench, const struct client *client, int r
 	struct counts *counts = &bench->counts;
 
 	if (result < 0) {
-		counts->failed++;
+		if (counts->failed++ == FAILED_MAX)
+			fail("no connections", "the server takes none");
 		return;
 	}
 	counts->done++;
-	counts->resumed += (uint64_t)SSL_session_reused(client->ssl);
+	counts->resumed += client->quic ? (uint64_t)lane_quic_is_resumed(client->quic)
+					: (uint64_t)SSL_session_reused(client->ssl);
 	histogram_add(&counts->latency, clock_now_ns() - client->begun_ns);
 }
 
@@ -285,15 +356,20 @@ static double run(struct bench *bench, double seconds)
 {
 	struct pollfd polls[CLIENTS_MAX];
 	int64_t start_ns = clock_now_ns();
+	int64_t timers_ns = start_ns;
+	const bool quic = bench->options.quic;
 
 	while (clock_now_ns() - start_ns < (int64_t)(seconds * 1e9)) {
 		for (unsigned int i = 0; i < bench->options.window; i++)
 			polls[i] = (struct pollfd){bench->clients[i].fd, POLLIN, 0};
-		if (poll(polls, bench->options.window, WAIT_MS) <= 0)
+		if (poll(polls, bench->options.window, quic ? TIMERS_MS : WAIT_MS) <= 0 && !quic)
 			fail("no progress", "the server does not go on");
+		bool all = quic && clock_now_ns() - timers_ns >= TIMERS_MS * INT64_C(1000000);
+		if (all)
+			timers_ns = clock_now_ns();
 		for (unsigned int i = 0; i < bench->options.window; i++) {
 			struct client *client = &bench->clients[i];
-			if (polls[i].revents)
+			if (all || polls[i].revents)
 				client_go_on(bench, client, client_step(bench, client));
 		}
 	}
@@ -371,9 +447,12 @@ int main(int argc, char **argv)
 	if (!bench.questions)
 		fail("cannot make queries", error);
 	bench.context = lane_tls_create_context(bench.options.version);
-	if (!bench.context)
+	bench.quic = lane_quic_create_context();
+	if (!bench.context || !bench.quic)
 		fail("cannot make a context", "out of memory");
-	if (bench.options.resume && !(bench.session = make_session(&bench)))
+	if (bench.options.resume &&
+	    !(bench.options.quic ? make_quic_session(&bench)
+				 : !!(bench.session = make_session(&bench))))
 		fail("--resume", "the server gives no session");
 	if (bench.options.hold)
 		hold(&bench);
@@ -381,6 +460,7 @@ int main(int argc, char **argv)
 		measure(&bench);
 	SSL_SESSION_free(bench.session);
 	SSL_CTX_free(bench.context);
+	lane_quic_destroy_context(bench.quic);
 	questions_destroy(bench.questions);
 	return 0;
 }

@@ -23,11 +23,28 @@ static struct {
 	uint16_t slots[LANE_BATCH];
 } batch;
 
+static void take_quic_reply(void *ctx, uint16_t id, uint8_t *reply, size_t size);
+
+/* Does what comes before the first query. False with errno set. */
+static bool shake_hands(struct lane *lane)
+{
+	if (lane->transport == LANE_TLS) {
+		lane->ssl = lane_tls_connect(lane->tls, lane->fd);
+		errno = EPROTO;
+		return lane->ssl;
+	}
+	if (lane->transport == LANE_QUIC) {
+		lane->quic = lane_quic_connect(lane->quic_context, lane->fd, take_quic_reply, lane);
+		return lane->quic;
+	}
+	return true;
+}
+
 static bool connect_socket(struct lane *lane)
 {
 	const int size = SOCKET_BUFFER;
 	const int on = 1;
-	const bool stream = lane->transport != LANE_UDP;
+	const bool stream = lane->transport == LANE_TCP || lane->transport == LANE_TLS;
 
 	lane->fd = socket(AF_INET, (stream ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
 	if (lane->fd < 0)
@@ -38,12 +55,7 @@ static bool connect_socket(struct lane *lane)
 		setsockopt(lane->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (connect(lane->fd, (const struct sockaddr *)&lane->server, sizeof(lane->server)) != 0)
 		return false;
-	if (lane->transport != LANE_TLS)
-		return true;
-	lane->ssl = lane_tls_connect(lane->tls, lane->fd);
-	if (!lane->ssl)
-		errno = EPROTO;
-	return lane->ssl;
+	return shake_hands(lane);
 }
 
 bool lane_open(struct lane *lane, const struct lane_options *options)
@@ -54,6 +66,7 @@ bool lane_open(struct lane *lane, const struct lane_options *options)
 	lane->fd = -1;
 	lane->transport = options->transport;
 	lane->tls = options->tls;
+	lane->quic_context = options->quic;
 	lane->trains = options->trains;
 	lane->server = options->server;
 	lane->slot_count = slots;
@@ -78,6 +91,7 @@ bool lane_open(struct lane *lane, const struct lane_options *options)
 void lane_close(struct lane *lane)
 {
 	SSL_free(lane->ssl);
+	lane_quic_close(lane->quic);
 	if (lane->fd >= 0)
 		close(lane->fd);
 	free(lane->slots);
@@ -120,6 +134,8 @@ static void reconnect(struct lane *lane, struct lane_counts *counts)
 {
 	SSL_free(lane->ssl);
 	lane->ssl = NULL;
+	lane_quic_close(lane->quic);
+	lane->quic = NULL;
 	close(lane->fd);
 	lane->in_size = 0;
 	lane->out_size = 0;
@@ -247,6 +263,23 @@ static void receive_stream(struct lane *lane, struct lane_counts *counts)
 	}
 }
 
+/* By QUIC all IDs are 0 on the wire: the reply gets that of its query back. */
+static void take_quic_reply(void *ctx, uint16_t id, uint8_t *reply, size_t size)
+{
+	struct lane *lane = ctx;
+
+	if (size >= DNS_HEADER_SIZE)
+		dns_put16(reply, id);
+	take_reply(lane, reply, size, clock_now_ns(), lane->quic_counts);
+}
+
+static void receive_quic(struct lane *lane, struct lane_counts *counts)
+{
+	lane->quic_counts = counts;
+	if (!lane->quic || lane_quic_receive(lane->quic) == LANE_QUIC_ENDED)
+		reconnect(lane, counts);
+}
+
 void lane_receive(struct lane *lane, struct lane_counts *counts)
 {
 	uint64_t before = counts->answered;
@@ -254,6 +287,8 @@ void lane_receive(struct lane *lane, struct lane_counts *counts)
 
 	if (lane->transport == LANE_UDP)
 		receive_udp(lane, counts);
+	else if (lane->transport == LANE_QUIC)
+		receive_quic(lane, counts);
 	else
 		receive_stream(lane, counts);
 	if (counts->answered == before)
@@ -356,6 +391,29 @@ static unsigned int send_stream(struct lane *lane, struct questions *questions, 
 	return count;
 }
 
+/* As many as the server permits streams; those that congestion control holds back leave later. */
+static unsigned int send_quic(struct lane *lane, struct questions *questions, unsigned int count,
+			      int64_t first_ns, int64_t gap_ns)
+{
+	uint8_t query[QUESTIONS_SIZE_MAX];
+	unsigned int sent = 0;
+
+	while (lane->quic && sent < count) {
+		uint16_t slot = take_slot(lane, first_ns + (int64_t)sent * gap_ns);
+		uint16_t id = lane->slots[slot].id;
+		size_t size = questions_write(questions, id, query);
+		if (!lane_quic_ask(lane->quic, id, query, size)) {
+			batch.slots[0] = slot;
+			keep_sent(lane, 1, 0);
+			break;
+		}
+		sent++;
+	}
+	if (sent > 0)
+		lane_quic_flush(lane->quic);
+	return sent;
+}
+
 unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned int count,
 		       int64_t first_ns, int64_t gap_ns, struct lane_counts *counts)
 {
@@ -367,7 +425,9 @@ unsigned int lane_send(struct lane *lane, struct questions *questions, unsigned 
 	if (count == 0)
 		return 0;
 	unsigned int sent;
-	if (lane->transport != LANE_UDP)
+	if (lane->transport == LANE_QUIC)
+		sent = send_quic(lane, questions, count, first_ns, gap_ns);
+	else if (lane->transport != LANE_UDP)
 		sent = send_stream(lane, questions, count, first_ns, gap_ns);
 	else if (lane->trains && count > 1)
 		sent = send_train(lane, questions, count, first_ns, gap_ns);

@@ -1,6 +1,6 @@
 /*
- * A lane of the load generator: one connected socket, UDP, TCP or TLS, and the queries that wait
- * for a reply on it. Many lanes make a load; a server sees a client of its own in each.
+ * A lane of the load generator: one connected socket, UDP, TCP, TLS or QUIC, and the queries that
+ * wait for a reply on it. Many lanes make a load; a server sees a client of its own in each.
  *
  * A query's ID is made of its slot and of how often the slot was used before, so that a reply finds
  * its query by an index, and one that comes too late or twice is told from the one awaited.
@@ -9,7 +9,7 @@
  * (UDP_SEGMENT), which saves most of the cost of sending. The server gets single messages all the
  * same.
  *
- * Nothing blocks after lane_open, but for connecting again when a server closes a TCP connection.
+ * Nothing blocks after lane_open, but for connecting again when a server closes a connection.
  * Sending and receiving work on up to LANE_BATCH messages per system call and allocate nothing.
  * One thread.
  */
@@ -17,6 +17,7 @@
 #define GODWIT_BENCH_LANE_H
 
 #include "bench/histogram.h"
+#include "bench/lane_quic.h"
 #include "bench/questions.h"
 
 #include <netinet/in.h>
@@ -33,6 +34,7 @@ enum lane_transport {
 	LANE_UDP,
 	LANE_TCP,
 	LANE_TLS,
+	LANE_QUIC,
 };
 
 /* What became of all queries of all lanes. */
@@ -58,9 +60,12 @@ struct lane_slot {
 struct lane {
 	int fd;
 	enum lane_transport transport;
-	SSL_CTX *tls; /* borrowed; LANE_TLS */
-	SSL *ssl;     /* LANE_TLS; NULL: connecting failed */
-	bool trains;  /* may send trains, as long as the kernel takes them */
+	SSL_CTX *tls;                           /* borrowed; LANE_TLS */
+	SSL *ssl;                               /* LANE_TLS; NULL: connecting failed */
+	struct lane_quic_context *quic_context; /* borrowed; LANE_QUIC */
+	struct lane_quic *quic;                 /* LANE_QUIC; NULL: connecting failed */
+	struct lane_counts *quic_counts;        /* during a call that replies may come in */
+	bool trains; /* may send trains, as long as the kernel takes them */
 	struct sockaddr_in server;
 	struct lane_slot *slots;
 	uint16_t *unused; /* a stack of indexes of slots */
@@ -82,8 +87,9 @@ struct lane {
 struct lane_options {
 	struct sockaddr_in server; /* in network byte order */
 	enum lane_transport transport;
-	SSL_CTX *tls;       /* for LANE_TLS; of lane_tls_create_context */
-	bool trains;        /* all queries are of one size */
+	SSL_CTX *tls;                   /* for LANE_TLS; of lane_tls_create_context */
+	struct lane_quic_context *quic; /* for LANE_QUIC */
+	bool trains;                    /* all queries are of one size */
 	unsigned int slots; /* the largest number of queries under way, a power of two */
 };
 

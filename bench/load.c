@@ -29,6 +29,7 @@
  * its CPU time at the two lines.
  */
 #include "bench/lane.h"
+#include "bench/lane_quic.h"
 #include "bench/lane_tls.h"
 #include "bench/stall.h"
 
@@ -88,7 +89,8 @@ static void usage(void)
 {
 	fputs("usage: load --server ADDRESS:PORT (--pattern NAME [--names N] [--types A,AAAA] | "
 	      "--file FILE)\n"
-	      "            [--tcp | --tls] [--sockets N] [--window N | --rate N] [--seconds N] "
+	      "            [--tcp | --tls | --quic] [--sockets N] [--window N | --rate N] "
+	      "[--seconds N] "
 	      "[--warm N]\n"
 	      "            [--timeout N] [--edns SIZE] [--seed N] [--single]\n",
 	      stderr);
@@ -161,6 +163,9 @@ static void parse_option(struct options *options, int option, const char *name)
 	case 'E':
 		options->lane.transport = LANE_TLS;
 		break;
+	case 'Q':
+		options->lane.transport = LANE_QUIC;
+		break;
 	case '1':
 		options->single = true;
 		break;
@@ -204,7 +209,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{"names", 1, NULL, 'n'},   {"sockets", 1, NULL, 'l'}, {"window", 1, NULL, 'w'},
 		{"rate", 1, NULL, 'r'},    {"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},
 		{"timeout", 1, NULL, 'o'}, {"edns", 1, NULL, 'e'},    {"single", 0, NULL, '1'},
-		{"seed", 1, NULL, 'x'},    {NULL, 0, NULL, 0},
+		{"seed", 1, NULL, 'x'},    {"quic", 0, NULL, 'Q'},    {NULL, 0, NULL, 0},
 	};
 	int option;
 	int index = 0;
@@ -412,6 +417,8 @@ static void open_lanes(struct load *load)
 	options->lane.slots = choose_slots(options);
 	if (options->lane.transport == LANE_TLS)
 		options->lane.tls = lane_tls_create_context(0);
+	if (options->lane.transport == LANE_QUIC)
+		options->lane.quic = lane_quic_create_context();
 	for (unsigned int i = 0; i < options->lanes; i++) {
 		if (!lane_open(&load->lanes[i], &options->lane))
 			fail("cannot connect", strerror(errno));
@@ -443,6 +450,7 @@ int main(int argc, char **argv)
 	for (unsigned int i = 0; i < load.options.lanes; i++)
 		lane_close(&load.lanes[i]);
 	SSL_CTX_free(load.options.lane.tls);
+	lane_quic_destroy_context(load.options.lane.quic);
 	questions_destroy(load.questions);
 	return 0;
 }

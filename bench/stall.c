@@ -54,7 +54,7 @@ void stall_tell(const struct lane *lane, unsigned int number, int64_t silence_ns
 		"given to the socket, %d not acknowledged, %d not read; ",
 		number, (double)silence_ns / 1e9, lane_outstanding(lane), lane->out_size, unsent,
 		unread);
-	if (lane->transport != LANE_UDP &&
+	if (lane->transport != LANE_UDP && lane->transport != LANE_QUIC &&
 	    getsockname(lane->fd, (struct sockaddr *)&client, &size) == 0 &&
 	    find_server_end(&lane->server, &client, &server))
 		fprintf(stderr, "at the server %u not acknowledged, %u not read\n", server.unsent,

@@ -1,0 +1,62 @@
+"""The generator of load that scripts/bench measures with: all it asks is answered, whatever the
+protocol, and what is not is told."""
+
+import json
+import subprocess
+
+import pytest
+
+import godwit
+from secure_frontend import authority, foreign, pair, start_secure
+
+LOAD, HANDSHAKES = godwit.BUILD / "bench/load", godwit.BUILD / "bench/handshakes"
+pytestmark = pytest.mark.skipif(not LOAD.exists(), reason="bench/load is not built")
+
+
+def command(program, server, *options):
+    return [str(part) for part in (program, "--server", server, "--pattern", "h###.example.com",
+                                   "--names", 100, "--seconds", 0.3, "--warm", 0.1, *options)]
+
+
+def figures(output):
+    lines = output.splitlines()
+    assert lines[:2] == ["measuring", "measured"], output
+    return json.loads(lines[2])
+
+
+@pytest.mark.parametrize("protocol", ["udp", "tcp", "tls", "quic"])
+def test_all_is_answered(start_secure, protocol):
+    frontend = start_secure(protocol) if protocol in ("tls", "quic") else start_secure()
+    server = frontend.address if protocol in ("udp", "tcp") else frontend.secure
+    option = [] if protocol == "udp" else [f"--{protocol}"]
+    found = figures(godwit.run(*command(LOAD, server, *option, "--sockets", 4, "--window", 32,
+                                        "--timeout", 5)).stdout)
+    assert found["rcodes"].keys() == {"0"}
+    assert found["lost"] == found["unexpected"] == found["reconnects"] == found["empty"] == 0
+    asked = frontend.metric(f'godwit_frontend_queries_total{{protocol="{protocol}"}}')
+    assert asked > found["sent"]  # which leaves out those that it warms up with
+
+
+@pytest.mark.parametrize("protocol", ["tls", "quic"])
+@pytest.mark.parametrize("resume", [False, True], ids=["full", "resumed"])
+def test_handshakes(start_secure, protocol, resume):
+    frontend = start_secure(protocol, limits={"client_connections": 10000})
+    options = (["--quic"] if protocol == "quic" else []) + (["--resume"] if resume else [])
+    found = figures(godwit.run(*command(HANDSHAKES, frontend.secure, "--window", 4,
+                                        *options)).stdout)
+    assert found["failed"] == 0
+    assert found["resumed"] == (found["answered"] if resume else 0)
+    assert frontend.metric("godwit_frontend_tls_resumed_total") >= found["resumed"]
+
+
+@pytest.mark.parametrize("protocol", ["tls", "quic"])
+def test_a_server_that_goes_is_told(start_secure, protocol):
+    frontend = start_secure(protocol)
+    load = subprocess.Popen(
+        command(LOAD, frontend.secure, f"--{protocol}", "--sockets", 1, "--timeout", 0.3,
+                "--seconds", 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert load.stdout.readline() == "measuring\n"
+    frontend.kill()
+    output, errors = load.communicate(timeout=30)
+    found = figures("measuring\n" + output)
+    assert load.returncode == 0 and found["lost"] > 0, errors
