@@ -114,6 +114,17 @@ class Lab:
         with self.pinned():
             return self.keep(Program(name, command, directory or self.make_directory(name), env))
 
+    def keep_awake(self, cpus):
+        """Keeps CPUs from sleeping until the lab's end: on each spins a process that runs only when
+        nobody else wants to (SCHED_IDLE). A virtual machine's sleeping CPU is its host's, which
+        may take milliseconds to give it back; latencies would tell of that alone."""
+        for cpu in cpus:
+            self.start(f"awake-{cpu}", sys.executable, "-c",
+                       "import os, sys\n"
+                       "os.sched_setaffinity(0, {int(sys.argv[1])})\n"
+                       "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+                       "while True: pass", cpu)
+
     def backend(self, storage, **config):
         """A godwit-backend, not yet waited for."""
         with self.pinned():

@@ -274,10 +274,14 @@ def compare(field, generator, plan):
                 lambda one=one, stream=stream: measure(generator, one, stream, plan))
                for stream in plan.streams for one in contestants if stream in one.streams]
     rows = run_rounds(entries, plan.rounds, "contestants")
-    ceiling = next((row["cpu_us"] for row in rows if row["server"] == "echo"), None)
-    for row in rows:
-        if ceiling and row["stream"].startswith("udp:"):
-            row["times_echo"] = row["cpu_us"] / ceiling
+    for figure, server in (("times_echo", "echo"), ("times_hit", "godwit")):
+        base = next((row for row in rows
+                     if (row["server"], row["stream"]) == (server, "udp:names")), None)
+        for row in rows:
+            if base and row["stream"].startswith("udp:"):
+                row[figure] = statistics.median(
+                    one["cpu_us"] / other["cpu_us"]
+                    for one, other in zip(row["rounds"], base["rounds"]))
     return rows
 
 
@@ -300,7 +304,7 @@ def grow(field, generator, plan):
 # --- the run --------------------------------------------------------------------------------------
 
 FIGURES = [("rate", "queries/s"), ("loss_percent", "loss %"), ("cpu_us", "CPU us"),
-           ("times_echo", "x echo"), ("p50_us", "p50 us"), ("p99_us", "p99 us"),
+           ("times_echo", "x echo"), ("times_hit", "x hit"), ("p50_us", "p50 us"), ("p99_us", "p99 us"),
            ("alone_p50_us", "idle us"), ("odd_percent", "odd %")]
 
 
@@ -336,6 +340,8 @@ def parse(arguments):
     parser.add_argument("--seconds", type=float, help="of each measurement; default: 2")
     parser.add_argument("--single", action="store_true",
                         help="send every query on its own (see lane.h): the generator tires sooner")
+    parser.add_argument("--awake", action="store_true",
+                        help="keep the CPUs from sleeping: for latencies on a virtual machine")
     parser.add_argument("--sizes", metavar="LIST",
                         help="names of other stores; default: 1000,100000,1000000; 0: none")
     parser.add_argument("--json", metavar="FILE", help="write the figures there, too")
@@ -371,6 +377,8 @@ def main():
             "latencies mean little, CPU per query something")
     with Lab() as lab:
         lab.cpus = {server_cpus[0]}
+        if plan.awake:
+            lab.keep_awake([*server_cpus, generator_cpu])
         field = Field(lab, server_cpus)
         rows = compare(field, generator, plan)
         growth = grow(field, generator, plan)
