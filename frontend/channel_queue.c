@@ -1,6 +1,7 @@
 /* The one completion queue's thread, and the lists by which it passes events to the loops. */
 #include "frontend/channel_queue.h"
 
+#include "common/heartbeat.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ static struct {
 	unsigned int users;
 	grpc_completion_queue *queue;
 	pthread_t thread;
+	struct heartbeat *heartbeat;
 } poller = {.lock = PTHREAD_MUTEX_INITIALIZER, .returned = PTHREAD_COND_INITIALIZER};
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -56,21 +58,32 @@ static void channel_queue_note_return(struct channel_queue *queue)
 	pthread_mutex_unlock(&poller.lock);
 }
 
+static gpr_timespec poller_next_beat(void)
+{
+	return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC),
+			    gpr_time_from_millis(HEARTBEAT_MS, GPR_TIMESPAN));
+}
+
 static void *poller_run(void *ctx)
 {
 	grpc_completion_queue *completions = ctx;
+	gpr_timespec beat = poller_next_beat();
 	for (;;) {
-		grpc_event completion = grpc_completion_queue_next(
-			completions, gpr_inf_future(GPR_CLOCK_REALTIME), NULL);
+		grpc_event completion = grpc_completion_queue_next(completions, beat, NULL);
+		heartbeat_beat(poller.heartbeat);
 		if (completion.type == GRPC_QUEUE_SHUTDOWN)
-			return NULL;
-		if (completion.type != GRPC_OP_COMPLETE)
+			break;
+		if (completion.type != GRPC_OP_COMPLETE) {
+			beat = poller_next_beat();
 			continue;
+		}
 		struct channel_event *event = completion.tag;
 		struct channel_queue *queue = event->queue;
 		channel_queue_push(queue, event, completion.success);
 		channel_queue_note_return(queue);
 	}
+	heartbeat_end(poller.heartbeat);
+	return NULL;
 }
 
 /* With the lock held. 0, or -1 when threads are short. */
@@ -111,6 +124,11 @@ static void poller_leave(void)
 	grpc_completion_queue_shutdown(completions);
 	pthread_join(thread, NULL);
 	grpc_completion_queue_destroy(completions);
+}
+
+void channel_queue_set_heartbeat(struct heartbeat *heartbeat)
+{
+	poller.heartbeat = heartbeat;
 }
 
 /* --- the loop's side -------------------------------------------------------------------------- */

@@ -22,6 +22,7 @@
 
 struct channel_queue;
 struct event_base;
+struct heartbeat;
 
 /*
  * The thread gets events through gRPC, whose ordering is its own affair; `is_lent` says in C's
@@ -37,6 +38,10 @@ struct channel_event {
 	/* The same, when the queue is being destroyed: free what there is to free, call nobody. */
 	void (*drop)(struct channel_event *event);
 };
+
+/* The heartbeat of the thread, of whatever loop; before the first queue is made. NULL: nobody
+ * looks. */
+void channel_queue_set_heartbeat(struct heartbeat *heartbeat);
 
 /*
  * gRPC must be initialised. `flush` is called after all that had completed has been fired. NULL

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "frontend/cache.h"
+#include "frontend/channel_queue.h"
 #include "frontend/clients.h"
 #include "frontend/coherence.h"
 #include "frontend/freshness.h"
@@ -257,6 +258,8 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 		snprintf(error, error_size, "out of memory");
 		goto failed;
 	}
+	channel_queue_set_heartbeat(heartbeats_add(frontend->heartbeats, "grpc-queue",
+						   HEARTBEAT_VITAL, HEARTBEAT_BOUND_MS));
 	if (listen_check_free(config, error, error_size) != 0 ||
 	    frontend_create_cache(frontend, error, error_size) != 0 ||
 	    frontend_create_tls(frontend, error, error_size) != 0 ||
@@ -342,8 +345,7 @@ bool frontend_has_drained(const struct frontend *frontend)
 	int64_t took_ms = clock_now_ms() - frontend->drain_ms;
 	if (took_ms < frontend->config->limits.linger_ms)
 		return false;
-	return !line || life_line_is_drained(line) ||
-	       took_ms >= frontend->config->limits.drain_ms;
+	return !line || life_line_is_drained(line) || took_ms >= frontend->config->limits.drain_ms;
 }
 
 static void frontend_log_drain(const struct frontend *frontend)
