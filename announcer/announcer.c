@@ -137,6 +137,16 @@ static int announcer_fail(char *error, size_t error_size, const char *problem)
 	return -1;
 }
 
+static int announcer_open_heart(struct announcer *announcer)
+{
+	announcer->heartbeats = heartbeats_create("announcer");
+	if (!announcer->heartbeats)
+		return -1;
+	announcer->heartbeat = heartbeats_add(announcer->heartbeats, "control", HEARTBEAT_VITAL,
+					      ANNOUNCER_SILENT_MS);
+	return announcer->heartbeat ? 0 : -1;
+}
+
 static int announcer_open_loop(struct announcer *announcer)
 {
 	const struct timeval second = {.tv_sec = 1};
@@ -208,7 +218,9 @@ static int announcer_start_bfd(struct announcer *announcer, char *error, size_t 
 		wanted |= bgp->peers[i].bfd.enabled;
 	if (!wanted)
 		return 0;
-	announcer->bfd = bfd_start(error, error_size);
+	struct heartbeat *heartbeat =
+		heartbeats_add(announcer->heartbeats, "bfd", HEARTBEAT_VITAL, ANNOUNCER_SILENT_MS);
+	announcer->bfd = bfd_start(heartbeat, error, error_size);
 	return announcer->bfd ? 0 : -1;
 }
 
@@ -238,7 +250,7 @@ static int announcer_start_services(struct announcer *announcer, char *error, si
 static int announcer_start_parts(struct announcer *announcer, char *error, size_t error_size)
 {
 	const struct announcer_config *config = announcer->config;
-	if (announcer_open_loop(announcer) != 0)
+	if (announcer_open_heart(announcer) != 0 || announcer_open_loop(announcer) != 0)
 		return announcer_fail(error, error_size, "out of memory or descriptors");
 	announcer->netlink =
 		netlink_create(announcer->base, announcer_on_hosts, announcer, error, error_size);
@@ -317,6 +329,11 @@ void announcer_begin_stop(struct announcer *announcer)
 bool announcer_has_stopped(const struct announcer *announcer)
 {
 	return atomic_load(&announcer->stopped);
+}
+
+bool announcer_moves(const struct announcer *announcer, char *reason, size_t reason_size)
+{
+	return heartbeats_describe(announcer->heartbeats, reason, reason_size);
 }
 
 static void announcer_free_event(struct event *event)

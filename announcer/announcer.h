@@ -43,6 +43,9 @@ void announcer_begin_stop(struct announcer *announcer);
 /* True when the end is reached. Any thread. */
 bool announcer_has_stopped(const struct announcer *announcer);
 
+/* False, with a line that names it, while a thread hangs (heartbeat.h). Any thread. */
+bool announcer_moves(const struct announcer *announcer, char *reason, size_t reason_size);
+
 /* Frees everything, after announcer_has_stopped. */
 void announcer_destroy(struct announcer *announcer);
 

@@ -5,16 +5,12 @@
 #include "announcer/announcer_internal.h"
 
 #include "common/admin.h"
-#include "common/heartbeat.h"
 #include "common/metrics.h"
 
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* The control loop's bound: sessions are lost while it stands still. It turns once a second. */
-#define CONTROL_SILENT_MS 5000
 
 /* Copies what was printed into the reply. False, with a line, when it does not fit. */
 static bool announcer_reply(struct evbuffer *page, char *reply, size_t reply_size)
@@ -141,16 +137,6 @@ static void announcer_collect(void *ctx, struct evbuffer *out)
 	status_give_back(&announcer->status, snapshot);
 }
 
-static int announcer_watch_threads(struct announcer *announcer)
-{
-	announcer->heartbeats = heartbeats_create("announcer");
-	if (!announcer->heartbeats)
-		return -1;
-	announcer->heartbeat = heartbeats_add(announcer->heartbeats, "control", HEARTBEAT_VITAL,
-					      CONTROL_SILENT_MS);
-	return announcer->heartbeat ? admin_watch(announcer->admin, announcer->heartbeats) : -1;
-}
-
 int announcer_start_admin(struct announcer *announcer, char *error, size_t error_size)
 {
 	metrics_add_collector(announcer->metrics, announcer_collect, announcer);
@@ -162,7 +148,7 @@ int announcer_start_admin(struct announcer *announcer, char *error, size_t error
 	admin_add_page(announcer->admin, ADMIN_GET, "/status.json", announcer_on_json, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/drain", announcer_on_drain, announcer);
 	admin_add_page(announcer->admin, ADMIN_POST, "/undrain", announcer_on_undrain, announcer);
-	if (announcer_watch_threads(announcer) == 0)
+	if (admin_watch(announcer->admin, announcer->heartbeats) == 0)
 		return admin_serve(announcer->admin, error, error_size);
 	snprintf(error, error_size, "out of memory");
 	return -1;

@@ -19,6 +19,9 @@ struct heartbeat;
 struct heartbeats;
 struct metrics;
 
+/* Sessions are lost while a thread stands still: sooner than other programs' (heartbeat.h). */
+#define ANNOUNCER_SILENT_MS 5000
+
 /* How far the end has come. */
 enum announcer_end {
 	ANNOUNCER_RUNS,

@@ -17,6 +17,7 @@
 
 #include "announcer/bfd_link.h"
 #include "common/clock.h"
+#include "common/heartbeat.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -42,6 +43,7 @@
 #define BFD_RECEIVERS 4          /* one hop or several, IPv4 or IPv6 */
 
 struct bfd {
+	struct heartbeat *heartbeat;
 	struct bfd_ports ports;
 	int epoll_fd;
 	int timer_fd;
@@ -259,8 +261,9 @@ static void *bfd_run(void *arg)
 	pthread_setname_np(pthread_self(), "bfd");
 	bfd_raise_priority();
 	while (!stopping) {
-		if (epoll_wait(bfd->epoll_fd, events, 8, -1) < 0 && errno != EINTR)
+		if (epoll_wait(bfd->epoll_fd, events, 8, HEARTBEAT_MS) < 0 && errno != EINTR)
 			nanosleep(&rest, NULL); /* nothing of ours can cause it; do not spin */
+		heartbeat_beat(bfd->heartbeat);
 		bfd_clear(bfd->timer_fd);
 		bfd_clear(bfd->wake_fd);
 		pthread_mutex_lock(&bfd->lock);
@@ -271,6 +274,7 @@ static void *bfd_run(void *arg)
 			nanosleep(&rest, NULL);
 	}
 	bfd_say_farewell(bfd);
+	heartbeat_end(bfd->heartbeat);
 	return NULL;
 }
 
@@ -301,7 +305,8 @@ static void bfd_init_lock(pthread_mutex_t *lock)
 	pthread_mutexattr_destroy(&attributes);
 }
 
-struct bfd *bfd_start_on(const struct bfd_ports *ports, char *error, size_t error_size)
+struct bfd *bfd_start_on(const struct bfd_ports *ports, struct heartbeat *heartbeat, char *error,
+			 size_t error_size)
 {
 	struct bfd *bfd = calloc(1, sizeof(*bfd));
 
@@ -310,6 +315,7 @@ struct bfd *bfd_start_on(const struct bfd_ports *ports, char *error, size_t erro
 		return NULL;
 	}
 	bfd_init_lock(&bfd->lock);
+	bfd->heartbeat = heartbeat;
 	bfd->ports = *ports;
 	bfd->armed_us = INT64_MAX;
 	for (int i = 0; i < BFD_RECEIVERS; i++)
@@ -327,13 +333,13 @@ struct bfd *bfd_start_on(const struct bfd_ports *ports, char *error, size_t erro
 	return NULL;
 }
 
-struct bfd *bfd_start(char *error, size_t error_size)
+struct bfd *bfd_start(struct heartbeat *heartbeat, char *error, size_t error_size)
 {
 	static const struct bfd_ports ports = {
 		.receive = {BFD_PORT_SINGLE_HOP, BFD_PORT_MULTIHOP},
 		.send = {BFD_PORT_SINGLE_HOP, BFD_PORT_MULTIHOP},
 	};
-	return bfd_start_on(&ports, error, error_size);
+	return bfd_start_on(&ports, heartbeat, error, error_size);
 }
 
 static void bfd_close(int fd)

@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 
 struct bfd;
+struct heartbeat;
 struct bfd_link; /* one session, as others see it */
 
 /* RFC 5880 section 4.1, the values on the wire. */
@@ -49,8 +50,8 @@ struct bfd_status {
 	uint64_t downs;           /* times it went down from up */
 };
 
-/* Starts the thread. NULL with a reason. */
-struct bfd *bfd_start(char *error, size_t error_size);
+/* Starts the thread, with its heartbeat (NULL: nobody looks). NULL with a reason. */
+struct bfd *bfd_start(struct heartbeat *heartbeat, char *error, size_t error_size);
 
 /* Tells every peer AdminDown (RFC 5880 section 6.8.16), ends the thread, frees all links. */
 void bfd_stop(struct bfd *bfd);
@@ -84,6 +85,7 @@ struct bfd_ports {
 	uint16_t receive[2]; /* over one hop, over several */
 	uint16_t send[2];
 };
-struct bfd *bfd_start_on(const struct bfd_ports *ports, char *error, size_t error_size);
+struct bfd *bfd_start_on(const struct bfd_ports *ports, struct heartbeat *heartbeat, char *error,
+			 size_t error_size);
 
 #endif

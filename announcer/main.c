@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NAME "godwit-announcer"
 
@@ -50,10 +51,14 @@ static void main_die_of(int number)
 	raise(number);
 }
 
-/* Waits until the announcer has stopped. A second signal to end ends the process at once. */
+/*
+ * Waits until the announcer has stopped. A second signal to end ends the process at once, and so
+ * does a thread that hangs: the sessions' ends are closed with the process.
+ */
 static void main_wait_stopped(const struct announcer *announcer)
 {
 	const struct timespec step = {.tv_nsec = 10000000};
+	char reason[256];
 	sigset_t signals;
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
@@ -63,6 +68,10 @@ static void main_wait_stopped(const struct announcer *announcer)
 		if (number > 0) {
 			log_warning("second signal: ending at once", NULL);
 			main_die_of(number);
+		}
+		if (!announcer_moves(announcer, reason, sizeof(reason))) {
+			log_error("ending without waiting for threads", "cause=%s", reason);
+			_exit(EXIT_FAILURE);
 		}
 	}
 }

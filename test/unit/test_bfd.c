@@ -55,7 +55,7 @@ static struct bfd *start(uint16_t receive, uint16_t send)
 {
 	const struct bfd_ports ports = {{receive, receive}, {send, send}};
 	char error[256] = "";
-	struct bfd *bfd = bfd_start_on(&ports, error, sizeof(error));
+	struct bfd *bfd = bfd_start_on(&ports, NULL, error, sizeof(error));
 
 	CU_ASSERT_STRING_EQUAL(error, "");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(bfd);
