@@ -119,19 +119,25 @@ def test_every_thread_that_must_move_is_looked_at(backend, tmp_path, start_front
         prefix = daemon.name.replace("-", "_") + '_thread_hangs_total{thread="'
         return {key[len(prefix):-2] for key in daemon.metrics() if key.startswith(prefix)}
 
-    assert looked_at(frontend) == {"worker-0", "worker-1", "worker-2", "watcher", "life-line"}
+    assert looked_at(frontend) == {"worker-0", "worker-1", "worker-2", "watcher", "life-line",
+                                   "grpc-queue"}
     assert {"control", "follower", "query-0"} <= looked_at(backend)
     # Their names are the kernel's, for top and gdb.
     for daemon in (frontend, backend):
         assert looked_at(daemon) <= set(thread_hold.threads(daemon.pid).values())
 
 
-def test_a_thread_that_hangs_does_not_keep_a_program_from_ending(backend, start_frontend, daemons):
+def test_a_thread_that_hangs_does_not_keep_a_program_from_ending(backend, start_frontend, tmp_path,
+                                                                 daemons):
     frontend = start_frontend([backend]).wait_ready()
-    with ThreadHold(frontend.pid, "worker-0"), ThreadHold(backend.pid, "query-0"):
-        for daemon in (frontend, backend):
+    announcer = start_announcer(tmp_path).wait_alive()
+    daemons.append(announcer)
+    with ThreadHold(frontend.pid, "worker-0"), ThreadHold(backend.pid, "query-0"), \
+            ThreadHold(announcer.pid, "control"):
+        for daemon in (frontend, backend, announcer):
             daemon.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "ending without waiting for threads" in frontend.log(), SEEN_S)
+        for daemon in (frontend, announcer):
+            wait_until(lambda d=daemon: "ending without waiting for threads" in d.log(), SEEN_S)
         wait_until(lambda: "leaving them" in backend.log(), SEEN_S)
-    for daemon in (frontend, backend):
+    for daemon in (frontend, backend, announcer):
         assert daemon.wait_end() == 1
