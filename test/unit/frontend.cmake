@@ -2,3 +2,4 @@ foreach(name route balance cache coherence flights freshness packet resolver fro
 		tls_stream connection pages zone_table)
 	godwit_unit_test(${name} godwit_frontend)
 endforeach()
+target_sources(test_connection PRIVATE stream_client.c)

@@ -11,15 +11,14 @@
  * test_connection SEED [COUNT] runs it alone, or it and those after it, in all ways.
  */
 #include "frontend/connection.h"
+#include "test/unit/self_signed.h"
+#include "test/unit/stream_client.h"
 #include "test/unit/suite.h"
 
-#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +39,6 @@
 #define MESSAGE_MAX 4000
 #define REPLY_HEAD 8 /* its length and number */
 #define REPLY_MAX 40000
-#define RECORDS_MAX 4096
 #define QUIET_ROUNDS 12 /* a message as long as they get has come in fewer */
 
 enum mode { PLAIN, TLS_1_2, TLS_1_3 };
@@ -58,25 +56,11 @@ struct model {
 	struct connection_server *server;
 	struct late *late[MESSAGES_MAX];
 	unsigned int late_count;
-	/* The client. */
-	int fd;
-	SSL *ssl;               /* NULL: plain */
-	struct evbuffer *plain; /* messages, not sealed yet */
-	struct evbuffer *wire;  /* sealed, not given to the socket yet */
-	struct evbuffer *input; /* the beginning of a reply */
-	size_t plain_end;       /* octets sealed so far */
-	size_t wire_end;        /* octets that stood in `wire` so far */
-	struct {
-		size_t plain_end;
-		size_t wire_end;
-	} records[RECORDS_MAX];
-	unsigned int record_count;
+	struct stream_client client;
 	size_t message_ends[MESSAGES_MAX];
 	unsigned int message_count;
 	bool replied[MESSAGES_MAX];
 	unsigned int reply_count;
-	bool said_goodbye;
-	bool closed; /* by the server */
 	bool broken; /* what must never happen has */
 };
 
@@ -187,6 +171,17 @@ static int listen_somewhere(struct sockaddr_un *address, socklen_t *size)
 	return fd;
 }
 
+/* A socket of any size. */
+static int connect_to(const struct sockaddr_un *address, socklen_t size)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const int room = 1 << choose(18);
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	CU_ASSERT_EQUAL_FATAL(connect(fd, (const struct sockaddr *)address, size), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
 static void run_server(void)
 {
 	event_base_loop(model->base, EVLOOP_NONBLOCK);
@@ -194,26 +189,10 @@ static void run_server(void)
 
 /* --- the client ------------------------------------------------------------------------------- */
 
-/* What OpenSSL has to say goes to the wire. */
-static void take_sealed(void)
-{
-	uint8_t octets[4096];
-	int size;
-	while ((size = BIO_read(SSL_get_wbio(model->ssl), octets, sizeof(octets))) > 0) {
-		evbuffer_add(model->wire, octets, (size_t)size);
-		model->wire_end += (size_t)size;
-	}
-}
-
-static bool can_talk(void)
-{
-	return !model->ssl || SSL_is_init_finished(model->ssl);
-}
-
 static void compose(void)
 {
 	uint8_t message[2 + MESSAGE_MAX] = {0};
-	if (model->message_count == MESSAGES_MAX || model->said_goodbye)
+	if (model->message_count == MESSAGES_MAX || model->client.said_goodbye)
 		return;
 	uint32_t size = MESSAGE_HEAD - 2 + choose_size(MESSAGE_MAX - MESSAGE_HEAD);
 	message[0] = (uint8_t)(size >> 8);
@@ -221,134 +200,49 @@ static void compose(void)
 	put32(message + 2, model->message_count);
 	put32(message + 6, choose_size(choose(4) ? 2000 : REPLY_MAX));
 	message[10] = choose(3) == 0;
-	evbuffer_add(model->plain, message, 2 + size);
+	evbuffer_add(model->client.plain, message, 2 + size);
 	model->message_ends[model->message_count++] =
-		model->plain_end + evbuffer_get_length(model->plain);
-}
-
-/* Makes a record of up to `most` octets of what is to be said. False: there is nothing. */
-static bool seal(size_t most)
-{
-	uint8_t octets[SSL3_RT_MAX_PLAIN_LENGTH];
-	if (!can_talk() || most == 0 || model->record_count == RECORDS_MAX)
-		return false;
-	int size = evbuffer_remove(model->plain, octets,
-				   most < sizeof(octets) ? most : sizeof(octets));
-	if (size <= 0)
-		return false;
-	if (model->ssl) {
-		model->broken |= SSL_write(model->ssl, octets, size) != size;
-		take_sealed();
-	} else {
-		evbuffer_add(model->wire, octets, (size_t)size);
-		model->wire_end += (size_t)size;
-	}
-	model->plain_end += (size_t)size;
-	model->records[model->record_count].plain_end = model->plain_end;
-	model->records[model->record_count++].wire_end = model->wire_end;
-	return true;
-}
-
-static void change_keys(void)
-{
-	if (!model->ssl || !can_talk() || SSL_version(model->ssl) != TLS1_3_VERSION ||
-	    model->said_goodbye)
-		return;
-	SSL_key_update(model->ssl,
-		       choose(2) ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
-	SSL_do_handshake(model->ssl);
-	take_sealed();
-}
-
-static bool send_octets(size_t most)
-{
-	uint8_t octets[16384];
-	ev_ssize_t size = evbuffer_copyout(model->wire, octets,
-					   most < sizeof(octets) ? most : sizeof(octets));
-	ssize_t sent = size > 0 ? send(model->fd, octets, (size_t)size, MSG_NOSIGNAL) : 0;
-	if (sent > 0)
-		evbuffer_drain(model->wire, (size_t)sent);
-	return sent > 0;
+		model->client.plain_end + evbuffer_get_length(model->client.plain);
 }
 
 static void take_replies(void)
 {
 	uint8_t head[REPLY_HEAD];
-	while (evbuffer_copyout(model->input, head, sizeof(head)) == sizeof(head)) {
+	while (evbuffer_copyout(model->client.input, head, sizeof(head)) == sizeof(head)) {
 		uint32_t size = get32(head);
 		uint32_t number = get32(head + 4);
-		if (evbuffer_get_length(model->input) < REPLY_HEAD + size)
+		if (evbuffer_get_length(model->client.input) < REPLY_HEAD + size)
 			return;
 		model->broken |= number >= model->message_count || model->replied[number];
-		const uint8_t *reply = evbuffer_pullup(model->input, REPLY_HEAD + size);
+		const uint8_t *reply = evbuffer_pullup(model->client.input, REPLY_HEAD + size);
 		for (uint32_t i = 0; i < size; i++)
 			model->broken |= reply[REPLY_HEAD + i] != (uint8_t)number;
 		if (model->broken)
 			return;
 		model->replied[number] = true;
 		model->reply_count++;
-		evbuffer_drain(model->input, REPLY_HEAD + size);
+		evbuffer_drain(model->client.input, REPLY_HEAD + size);
 	}
-}
-
-static void open_records(void)
-{
-	uint8_t octets[SSL3_RT_MAX_PLAIN_LENGTH];
-	int size = SSL_do_handshake(model->ssl);
-	while (size > 0 && (size = SSL_read(model->ssl, octets, sizeof(octets))) > 0)
-		evbuffer_add(model->input, octets, (size_t)size);
-	int error = SSL_get_error(model->ssl, size);
-	model->broken |= error != SSL_ERROR_WANT_READ && error != SSL_ERROR_ZERO_RETURN;
-	take_sealed();
 }
 
 static bool receive_octets(size_t most)
 {
-	uint8_t octets[16384];
-	ssize_t size = recv(model->fd, octets, most < sizeof(octets) ? most : sizeof(octets), 0);
-	if (size == 0 || (size < 0 && errno != EAGAIN))
-		model->closed = true;
-	if (size <= 0)
-		return false;
-	if (model->ssl) {
-		BIO_write(SSL_get_rbio(model->ssl), octets, (int)size);
-		open_records();
-	} else {
-		evbuffer_add(model->input, octets, (size_t)size);
-	}
-	take_replies();
-	return true;
+	bool received = stream_client_receive(&model->client, most);
+	model->broken |= model->client.failed;
+	if (received)
+		take_replies();
+	return received;
 }
 
-/* All that was to be said is, and a goodbye after it. */
-static void say_goodbye(void)
+static bool say_all(void)
 {
-	while (seal(choose(SSL3_RT_MAX_PLAIN_LENGTH) + 1))
-		;
-	if (!can_talk() || evbuffer_get_length(model->plain) > 0)
-		return;
-	model->said_goodbye = true;
-	if (model->ssl) {
-		SSL_shutdown(model->ssl);
-		take_sealed();
-	}
+	bool said = false;
+	while (stream_client_seal(&model->client, choose(SSL3_RT_MAX_PLAIN_LENGTH) + 1))
+		said = true;
+	return said;
 }
 
 /* --- a case ----------------------------------------------------------------------------------- */
-
-static SSL *open_client(enum mode mode)
-{
-	static SSL_CTX *context;
-	if (!context)
-		context = SSL_CTX_new(TLS_client_method());
-	SSL *ssl = SSL_new(context);
-	int version = mode == TLS_1_2 ? TLS1_2_VERSION : TLS1_3_VERSION;
-	SSL_set_min_proto_version(ssl, version);
-	SSL_set_max_proto_version(ssl, version);
-	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-	SSL_set_connect_state(ssl);
-	return ssl;
-}
 
 static void model_open(enum mode mode, uint64_t seed, _Atomic unsigned *open)
 {
@@ -370,29 +264,17 @@ static void model_open(enum mode mode, uint64_t seed, _Atomic unsigned *open)
 	model->server = connection_server_create(&options);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(model->server);
 	connection_server_listen(model->server, listen_somewhere(&address, &size));
-	model->plain = evbuffer_new();
-	model->wire = evbuffer_new();
-	model->input = evbuffer_new();
-	model->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	const int room = 1 << choose(18);
-	setsockopt(model->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
-	CU_ASSERT_EQUAL_FATAL(connect(model->fd, (struct sockaddr *)&address, size), 0);
-	fcntl(model->fd, F_SETFL, O_NONBLOCK);
-	if (mode == PLAIN)
-		return;
-	model->ssl = open_client(mode);
-	SSL_do_handshake(model->ssl);
-	take_sealed();
+	stream_client_open(&model->client, connect_to(&address, size),
+			   mode == PLAIN     ? 0
+			   : mode == TLS_1_2 ? TLS1_2_VERSION
+					     : TLS1_3_VERSION);
 }
 
 static void model_close(void)
 {
 	while (answer_late())
 		;
-	SSL_free(model->ssl);
-	evbuffer_free(model->plain);
-	evbuffer_free(model->wire);
-	evbuffer_free(model->input);
+	stream_client_clear(&model->client);
 	connection_server_destroy(model->server);
 	event_base_free(model->base);
 }
@@ -405,10 +287,11 @@ static void step(void)
 			compose();
 		break;
 	case 1:
-		seal(choose(4) ? choose(600) : choose(SSL3_RT_MAX_PLAIN_LENGTH));
+		stream_client_seal(&model->client,
+				   choose(4) ? choose(600) : choose(SSL3_RT_MAX_PLAIN_LENGTH));
 		break;
 	case 2:
-		send_octets(choose(4) ? choose(300) : choose(16384));
+		stream_client_send(&model->client, choose(4) ? choose(300) : choose(16384));
 		break;
 	case 3:
 		receive_octets(choose(4) ? choose(300) + 1 : choose(16384) + 1);
@@ -418,7 +301,7 @@ static void step(void)
 		break;
 	case 5:
 		if (choose(4) == 0)
-			change_keys();
+			stream_client_change_keys(&model->client, choose(2));
 		break;
 	default:
 		run_server();
@@ -432,16 +315,12 @@ static void step(void)
 static void settle(bool all)
 {
 	for (unsigned int quiet = 0; quiet < QUIET_ROUNDS && !model->broken;) {
-		bool moved = false;
-		while (all && seal(choose(SSL3_RT_MAX_PLAIN_LENGTH) + 1))
+		bool moved = all && say_all();
+		while (all && stream_client_send(&model->client, 16384))
 			moved = true;
-		while (all && send_octets(16384))
-			moved = true;
-		if (all && model->said_goodbye && evbuffer_get_length(model->wire) == 0)
-			shutdown(model->fd, SHUT_WR);
 		run_server();
 		moved |= answer_late();
-		while (!model->closed && receive_octets(16384))
+		while (!model->client.closed && receive_octets(16384))
 			moved = true;
 		quiet = moved ? 0 : quiet + 1;
 	}
@@ -450,15 +329,8 @@ static void settle(bool all)
 /* The messages that the server has been given to the last octet. */
 static unsigned int count_due(void)
 {
-	size_t sent = model->wire_end - evbuffer_get_length(model->wire);
-	size_t arrived = 0;
+	size_t arrived = stream_client_arrived(&model->client);
 	unsigned int due = 0;
-	for (unsigned int i = 0; i < model->record_count; i++)
-		if (model->records[i].wire_end <= sent)
-			arrived = model->records[i].plain_end;
-	/* A stream without records arrives octet by octet. */
-	if (!model->ssl)
-		arrived = sent;
 	while (due < model->message_count && model->message_ends[due] <= arrived)
 		due++;
 	return due;
@@ -490,13 +362,14 @@ static void run_end(enum mode mode, uint64_t seed)
 	if (end > 1) {
 		compose();
 		compose();
-		say_goodbye();
+		say_all();
+		stream_client_say_goodbye(&model->client);
 		settle(true);
 		check("after a goodbye", mode, seed);
-		if (!model->closed)
+		if (!model->client.closed)
 			fail("a goodbye is not answered", mode, seed);
 	}
-	close(model->fd);
+	stream_client_vanish(&model->client);
 	for (int i = 0; i < QUIET_ROUNDS; i++) {
 		while (answer_late())
 			;
@@ -557,15 +430,11 @@ static char directory[] = "/tmp/godwit-connection-XXXXXX";
 static char certificate_path[sizeof(directory) + 8];
 static char key_path[sizeof(directory) + 8];
 
-/* Writes a key and its certificate, signed by itself. */
 static void write_pair(void)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	X509_set_pubkey(certificate, key);
-	X509_sign(certificate, key, EVP_sha256());
+	EVP_PKEY *key;
+	X509 *certificate;
+	self_signed_make(&key, &certificate);
 	FILE *file = fopen(certificate_path, "we");
 	PEM_write_X509(file, certificate);
 	fclose(file);

@@ -1,11 +1,10 @@
 /* TLS between buffers: an OpenSSL client in memory on the other side. */
 #include "frontend/tls_stream.h"
+#include "test/unit/self_signed.h"
 #include "test/unit/suite.h"
 
 #include <event2/buffer.h>
 #include <openssl/bio.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -15,12 +14,9 @@
 static SSL_CTX *make_context(void)
 {
 	SSL_CTX *context = SSL_CTX_new(TLS_server_method());
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
-	X509_set_pubkey(certificate, key);
-	X509_sign(certificate, key, EVP_sha256());
+	EVP_PKEY *key;
+	X509 *certificate;
+	self_signed_make(&key, &certificate);
 	SSL_CTX_use_certificate(context, certificate);
 	SSL_CTX_use_PrivateKey(context, key);
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
