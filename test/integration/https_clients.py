@@ -1,10 +1,11 @@
 """What the tests of DNS over HTTPS share: a front end that serves it, and clients that can be told
 to do anything, octet by octet on HTTP/1.1 and frame by frame on HTTP/2.
 
-Fixtures, to be imported by name: foreign, authority, pair, start, frontend, client.
+Fixtures, to be imported by name beside those of secure_frontend.py: start, frontend, client.
 """
 
 import base64
+import functools
 import socket
 import ssl
 import struct
@@ -17,44 +18,16 @@ import h2.exceptions
 import httpx
 import pytest
 
-from certificates import Authority
-from foreign_backend import ForeignBackend
-from godwit import free_address, free_port, run, split_address, wait_until
+from godwit import run, split_address
 
 NAME = "www.example.com."
 TYPE = "application/dns-message"
 
 
 @pytest.fixture
-def foreign():
-    backend = ForeignBackend(free_address(), 1)
-    yield backend
-    backend.kill()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("https"))
-
-
-@pytest.fixture(scope="module")
-def pair(authority):
-    return authority.issue("dns.example", "DNS:dns.example,IP:127.0.0.1")
-
-
-@pytest.fixture
-def start(foreign, start_frontend, pair):
+def start(start_secure):
     """start(**config) -> a ready front end; .address is for UDP and TCP, .secure for HTTPS."""
-    def make(backend=None, **config):
-        port, secure = free_port(), free_port()
-        config = {"tls": {"certificate": str(pair.certificate), "key": str(pair.key)},
-                  "workers": 1, **config}
-        frontend = start_frontend([backend or foreign.address], listen=[
-            {"address": f"127.0.0.1:{port}", "protocols": ["udp", "tcp"]},
-            {"address": f"127.0.0.1:{secure}", "protocols": ["https"]}], **config).wait_ready()
-        frontend.secure = frontend.addresses[1]
-        return frontend
-    return make
+    return functools.partial(start_secure, "https")
 
 
 @pytest.fixture

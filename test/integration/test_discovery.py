@@ -7,24 +7,12 @@ import dns.rdatatype
 import dns.rdtypes.svcbbase as svcb
 import pytest
 
-from certificates import Authority, Mount
-from foreign_backend import ForeignBackend
+from certificates import Mount
 from godwit import (answers, ask, free_address, free_port, has_ipv6, rcode, run, split_address,
                     wait_until)
+from secure_frontend import authority, foreign, pair, start_secure
 
 NAME = "_dns.resolver.arpa."
-
-
-@pytest.fixture
-def foreign():
-    backend = ForeignBackend(free_address(), 1)
-    yield backend
-    backend.kill()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("discovery"))
 
 
 @pytest.fixture(scope="module")
@@ -34,15 +22,10 @@ def pair(authority):
 
 
 @pytest.fixture
-def start(foreign, start_frontend, pair):
+def start(start_secure):
     """start(listen, **config): `listen` is of encrypted listeners, {address: protocols}."""
-    def make(listen, certificate=pair, **config):
-        entries = [{"address": f"127.0.0.1:{free_port()}", "protocols": ["udp", "tcp"]}]
-        entries += [{"address": address, "protocols": protocols}
-                    for address, protocols in listen.items()]
-        tls = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-        return start_frontend([foreign.address], listen=entries, tls=tls, workers=1,
-                              **config).wait_ready()
+    def make(listen, **config):
+        return start_secure(*listen.items(), **config)
     return make
 
 
@@ -158,7 +141,8 @@ def test_without_encryption_there_is_nothing_to_tell(foreign, start_frontend):
 
 
 def test_a_certificate_without_a_name_cannot_be_told_of(start, authority):
-    frontend = start({free_address(): ["tls"]}, authority.issue("x", "IP:127.0.0.1,DNS:*.example"))
+    certificate = authority.issue("x", "IP:127.0.0.1,DNS:*.example")
+    frontend = start({free_address(): ["tls"]}, certificate=certificate)
     reply = ask(frontend, NAME, "SVCB")
     assert rcode(reply) == "NOERROR" and not reply.answer and reply.authority
     assert "clients cannot discover encryption here" in frontend.log()
@@ -166,7 +150,7 @@ def test_a_certificate_without_a_name_cannot_be_told_of(start, authority):
 
 def test_a_new_certificate_brings_its_name(start, authority, pair, tmp_path):
     mount = Mount(tmp_path, pair)
-    frontend = start({free_address(): ["tls"]}, mount)
+    frontend = start({free_address(): ["tls"]}, certificate=mount)
     assert [target for target, *_ in records(frontend).values()] == ["dns.example."]
     mount.swap(authority.issue("new", "DNS:new.example"))
     wait_until(lambda: [target for target, *_ in records(frontend).values()] == ["new.example."])

@@ -10,8 +10,8 @@ import xml.etree.ElementTree
 import pytest
 
 from godwit import ask, split_address
-from https_clients import (
-    NAME, assert_serves, authority, foreign, frontend, get_path, pair, query_of, start)
+from https_clients import NAME, assert_serves, frontend, get_path, query_of, start
+from secure_frontend import authority, foreign, pair, start_secure
 
 TOOLS = pathlib.Path(
     os.environ.get("GODWIT_H2SPEC_TOOLS")

@@ -13,8 +13,9 @@ import pytest
 
 from godwit import SANITIZED, answers, ask, run, split_address, wait_until
 from https_clients import (
-    GOOD, H2, Http1, NAME, TYPE, assert_serves, authority, both_versions, client, curl, event,
-    foreign, frontend, get_path, pair, query_of, start, status_count, url)
+    GOOD, H2, Http1, NAME, TYPE, assert_serves, both_versions, client, curl, event, frontend,
+    get_path, query_of, start, status_count, url)
+from secure_frontend import authority, foreign, pair, start_secure
 
 # --- clients --------------------------------------------------------------------------------------
 

@@ -13,8 +13,9 @@ import pytest
 
 from godwit import ask, wait_until
 from https_clients import (
-    H2, NAME, TYPE, assert_serves, authority, event, foreign, frame, frontend, get_path, pair,
-    query_of, start, status_count)
+    H2, NAME, TYPE, assert_serves, event, frame, frontend, get_path, query_of, start,
+    status_count)
+from secure_frontend import authority, foreign, pair, start_secure
 
 DATA, HEADERS, PRIORITY, RESET, SETTINGS, _, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 ALTSVC, ORIGIN, PRIORITY_UPDATE = 10, 12, 16
@@ -122,7 +123,8 @@ def test_pings_without_reading_do_not_fill_memory(frontend, authority):
     frame(PRIORITY, 0, 9, b"\0\0\0\0\7"), frame(WINDOW, 0, 0, b"\0\0\0\1"),
     frame(WINDOW, 0, 1, b"\0\0\0\1"), frame(RESET, 0, 1, b"\0\0\0\10"),
     frame(ALTSVC, 0, 0, b"\0\1a"), frame(ORIGIN, 0, 0),
-    frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\1u=1"), frame(0xf0, 0, 0), frame(0xf0, 0, 1, b"x" * 1000)],
+    frame(PRIORITY_UPDATE, 0, 0, b"\0\0\0\1u=1"), frame(0xf0, 0, 0),
+    frame(0xf0, 0, 1, b"x" * 1000)],
     ids=["settings", "empty settings", "table sizes", "ping", "pong", "priority", "window",
          "window of a closed stream", "reset of a closed stream", "altsvc", "origin",
          "priority update", "unknown", "unknown and long"])

@@ -9,8 +9,9 @@ import pytest
 
 from godwit import SANITIZED, answers, split_address, wait_until
 from https_clients import (
-    GOOD, H2, Http1, WIRE, authority, both_versions, client, event, foreign, frontend,
-    get_path, pair, query_of, start, status_count)
+    GOOD, H2, Http1, WIRE, both_versions, event, frontend, get_path, query_of, start,
+    status_count)
+from secure_frontend import authority, foreign, pair, start_secure
 
 SMUGGLED = [
     (Http1.post(WIRE, f"Content-Length: {len(WIRE)}", "Transfer-Encoding: chunked"), 400),

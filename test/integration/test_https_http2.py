@@ -13,8 +13,9 @@ import pytest
 
 from godwit import answers, ask, split_address, wait_until
 from https_clients import (
-    GOOD, H2, Http1, NAME, TYPE, WIRE, assert_serves, authority, client, connect, event,
-    foreign, frame, frontend, get_path, pair, query_of, start, status_count)
+    GOOD, H2, Http1, NAME, TYPE, WIRE, assert_serves, connect, event, frame, frontend,
+    get_path, query_of, start, status_count)
+from secure_frontend import authority, foreign, pair, start_secure
 
 
 def test_long_header_lists_are_refused(frontend, authority):

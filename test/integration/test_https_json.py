@@ -5,8 +5,8 @@ import re
 import pytest
 
 from godwit import Store, ask
-from https_clients import (
-    authority, client, foreign, frontend, pair, start, url)
+from https_clients import client, frontend, start, url
+from secure_frontend import authority, foreign, pair, start_secure
 
 JSON_ZONE = r"""
 $ORIGIN example.com.
@@ -30,7 +30,7 @@ odd     TYPE65280 \# 3 010203
 @pytest.fixture
 def json_frontend(start, start_backend, tmp_path):
     backend = start_backend(Store(tmp_path).init().load_zone(JSON_ZONE))
-    return start(backend.wait_ready().address)
+    return start(backend=backend.wait_ready())
 
 
 def data_of(rdata):

@@ -11,12 +11,12 @@ import dns.edns
 import dns.message
 import pytest
 
-from certificates import Authority, Mount
-from foreign_backend import ForeignBackend
+from certificates import Mount
 from godwit import (SANITIZED, Frontend, answers, ask, free_address, free_port, has_ipv6, run,
                     split_address, wait_until)
 from quic_client import Ended, QuicClient
 from quic_frames import frames
+from secure_frontend import authority, foreign, pair, start_secure
 
 NAME = "www.example.com."
 
@@ -26,35 +26,12 @@ QUIC_UNPROVED_MAX = 128                     # quic.h's
 
 
 @pytest.fixture
-def foreign():
-    backend = ForeignBackend(free_address(), 1)
-    yield backend
-    backend.kill()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("quic"))
-
-
-@pytest.fixture(scope="module")
-def pair(authority):
-    return authority.issue("dns.example", "DNS:dns.example,IP:127.0.0.1")
-
-
-@pytest.fixture
-def start(foreign, start_frontend, pair):
+def start(start_secure):
     """start(**config) -> a ready front end; .address is for UDP and TCP, .secure for QUIC."""
-    def make(certificate=pair, hosts=("127.0.0.1",), **config):
-        port, secure = free_port(), free_port()
-        tls = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-        config = {"tls": tls, "workers": 2, **config}
-        frontend = start_frontend([foreign.address], listen=[
-            {"address": f"127.0.0.1:{port}", "protocols": ["udp", "tcp"]},
-            *({"address": f"{host}:{secure}", "protocols": ["quic"]} for host in hosts)],
-            **config).wait_ready()
-        frontend.secure = frontend.addresses[1]
-        return frontend
+    def make(hosts=("127.0.0.1",), **config):
+        port = free_port()
+        return start_secure(*((f"{host}:{port}", ["quic"]) for host in hosts),
+                            **{"workers": 2, **config})
     return make
 
 
@@ -248,7 +225,7 @@ def test_certificate_is_chosen_by_name(start, connect, authority, pair):
 
 def test_new_certificates_are_taken_over(start, connect, authority, pair, tmp_path):
     mount = Mount(tmp_path, pair)
-    frontend = start(mount)
+    frontend = start(certificate=mount)
     keeper = connect(frontend)
     seen = {keeper.peer_certificate().serial_number}
     for count in range(1, 3):

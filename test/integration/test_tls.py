@@ -1,6 +1,7 @@
 """DNS over TLS (RFC 7858): kdig, openssl, dnsperf and Python's ssl as clients; certificates that
 change under load, clients that ask for much and give little."""
 
+import functools
 import hashlib
 import os
 import re
@@ -15,44 +16,17 @@ import dns.message
 import dns.query
 import pytest
 
-from certificates import Authority, Mount
-from foreign_backend import ForeignBackend
-from godwit import (SANITIZED, answers, ask, free_address, free_port, run, split_address,
-                    wait_until)
+from certificates import Mount
+from godwit import SANITIZED, answers, ask, run, split_address, wait_until
+from secure_frontend import authority, foreign, pair, start_secure
 
 NAME = "www.example.com."
 
 
 @pytest.fixture
-def foreign():
-    backend = ForeignBackend(free_address(), 1)
-    yield backend
-    backend.kill()
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    return Authority(tmp_path_factory.mktemp("tls"))
-
-
-@pytest.fixture(scope="module")
-def pair(authority):
-    return authority.issue("dns.example", "DNS:dns.example,IP:127.0.0.1")
-
-
-@pytest.fixture
-def start(foreign, start_frontend, pair):
+def start(start_secure):
     """start(**config) -> a ready front end; .address is for UDP and TCP, .secure for TLS."""
-    def make(certificate=pair, **config):
-        port, secure = free_port(), free_port()
-        tls = {"certificate": str(certificate.certificate), "key": str(certificate.key)}
-        config = {"tls": tls, "workers": 1, **config}
-        frontend = start_frontend([foreign.address], listen=[
-            {"address": f"127.0.0.1:{port}", "protocols": ["udp", "tcp"]},
-            {"address": f"127.0.0.1:{secure}", "protocols": ["tls"]}], **config).wait_ready()
-        frontend.secure = frontend.addresses[1]
-        return frontend
-    return make
+    return functools.partial(start_secure, "tls")
 
 
 @pytest.fixture
@@ -242,7 +216,7 @@ def test_certificate_is_chosen_by_name(start, authority, pair):
 
 def test_new_certificates_are_taken_over_under_load(start, authority, pair, tmp_path):
     mount = Mount(tmp_path, pair)
-    frontend = start(mount)
+    frontend = start(certificate=mount)
     query = dns.message.make_query(NAME, "A")
     failures, seen, asked, done = [], set(), [0], threading.Event()
 
@@ -278,7 +252,7 @@ def test_new_certificates_are_taken_over_under_load(start, authority, pair, tmp_
 
 def test_a_pair_that_does_not_match_is_not_taken(start, authority, pair, tmp_path):
     mount = Mount(tmp_path, pair)
-    frontend = start(mount)
+    frontend = start(certificate=mount)
     with TlsStream(frontend, authority) as stream:
         before = stream.peer_digest()
     other = authority.issue("dns.example", "DNS:dns.example")
