@@ -185,6 +185,7 @@ class Cluster:
             "clusterDNS": [CLUSTER_DNS],
             "clusterDomain": "cluster.local",
             "resolvConf": "",
+            "syncFrequency": "10s",  # how soon a changed Secret is in a pod
             "volumePluginDir": str(self.directory / "volume-plugins"),
             # Its disk is memory, and as full as the tests make it.
             "localStorageCapacityIsolation": False,
@@ -218,6 +219,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "localhost/pause:1"
   disable_apparmor = true
+  restrict_oom_score_adj = true # a virtual machine may lack CAP_SYS_RESOURCE
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "{self.directory}/cni"

@@ -3,11 +3,21 @@ of its own, what a client outside the cluster sees. scripts/test-cluster makes t
 """
 
 import json
+import os
+import re
+import socket
+import ssl
+import time
 
 import pytest
 
 import cluster as kubernetes
-from chart import CHART, EXAMPLES, HELM, K8S
+import godwit
+from bgp_peer import BgpPeer
+from certificates import Authority
+from chart import EXAMPLES, HELM, K8S
+from cluster import NODE, ROUTER
+from cluster_release import Namespace, Release
 
 pytestmark = [
     pytest.mark.skipif(
@@ -15,13 +25,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(HELM is None, reason="no helm here; scripts/test-chart makes one"),
 ]
-# Kinds of the chart, and of what Kubernetes' controllers make of them.
-OURS = (
-    "deployments,daemonsets,replicasets,pods,services,endpointslices,configmaps,secrets,"
-    "serviceaccounts,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,"
-    "servicemonitors,prometheusrules"
-)
-INSTANCE = "app.kubernetes.io/instance=godwit"
 
 
 @pytest.fixture(scope="module")
@@ -30,61 +33,6 @@ def cluster():
     with kubernetes.Cluster() as cluster:
         cluster.start_control_plane()
         yield cluster
-
-
-class Namespace:
-    """A namespace, and somebody who is the administrator of that and of nothing else."""
-
-    def __init__(self, cluster, name, security):
-        self.cluster = cluster
-        self.name = name
-        labels = {f"pod-security.kubernetes.io/{mode}": security for mode in ("enforce", "warn")}
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
-        monitoring = {
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": "Role",
-            "metadata": {"name": "monitoring"},
-            "rules": [{"apiGroups": ["monitoring.coreos.com"], "resources": ["*"], "verbs": ["*"]}],
-        }
-        bindings = [
-            {
-                "apiVersion": "rbac.authorization.k8s.io/v1",
-                "kind": "RoleBinding",
-                "metadata": {"name": role["name"]},
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", **role},
-                "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "installer"}],
-            }
-            for role in ({"kind": "ClusterRole", "name": "admin"}, {"kind": "Role", "name": "monitoring"})
-        ]
-        cluster.apply(monitoring, *bindings, namespace=name)
-        # A pod of a service account that is not there yet is refused.
-        cluster.wait_until(
-            lambda: cluster.get("serviceaccount", "default", namespace=name), "a service account"
-        )
-
-    def helm(self, action, *values, **settings):
-        arguments = [action, "godwit", CHART, "--namespace", self.name]
-        for name in values:
-            arguments += ["--values", K8S / "examples" / f"{name}.yaml"]
-        for key, value in settings.items():
-            arguments += ["--set-json", f"{key}={json.dumps(value)}"]
-        return self.cluster.helm(*arguments, user="installer")
-
-    def uninstall(self):
-        return self.cluster.helm(
-            "uninstall", "godwit", "--namespace", self.name, "--wait", user="installer"
-        )
-
-    def get(self, kind, *name, **options):
-        return self.cluster.get(kind, *name, namespace=self.name, **options)
-
-    def all(self):
-        """Everything of the release, as {kind/name: object}."""
-        objects = self.get(OURS, selector=INSTANCE)
-        return {f"{item['kind']}/{item['metadata']['name']}": item for item in objects}
-
-    def remove(self):
-        self.cluster.kubectl("delete", "namespace", self.name)
 
 
 def security(example):
@@ -103,20 +51,21 @@ def test_an_example_is_installed_changed_and_removed_by_a_namespaces_own_adminis
         lambda: [name for name in namespace.all() if name.startswith(("Pod/", "DaemonSet/"))],
         "the pods are let in",
     )
-    before = generations(namespace)
+    before = specifications(namespace)
     done = namespace.helm("upgrade", example)
     assert "Warning" not in done.stderr, done.stderr
-    assert generations(namespace) == before, "nothing has changed, and something was made anew"
+    assert specifications(namespace) == before, "no value has changed, but something has"
     namespace.uninstall()
     cluster.wait_until(lambda: not namespace.all(), "all objects are gone")
     namespace.remove()
 
 
-def generations(namespace):
+def specifications(namespace):
+    """What all objects say, but for how many pods there are: that may be up to an autoscaler."""
     return {
-        name: item["metadata"]["generation"]
+        name: {key: value for key, value in item.get("spec", {}).items() if key != "replicas"}
         for name, item in namespace.all().items()
-        if "generation" in item["metadata"] and not name.startswith(("Pod/", "EndpointSlice/"))
+        if not name.startswith(("Pod/", "EndpointSlice/"))
     }
 
 
@@ -129,3 +78,282 @@ def test_plain_manifests_are_applied_and_nothing_differs_afterwards(cluster, exa
     differs = cluster.kubectl("diff", "--server-side", "-k", folder, check=False)
     assert differs.returncode == 0, differs.stdout + differs.stderr
     cluster.kubectl("delete", "-k", folder, "--wait")
+
+
+# --- on a node ------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def node(cluster):
+    cluster.start_node()
+    return cluster
+
+
+# --- one node, one pod, a Redis beside it ---------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def single(node):
+    release = Release(node, "dns", "restricted", "single-node", f"{NODE}#30053")
+    release.install()
+    return release
+
+
+def test_the_single_node_example_answers_at_the_nodes_port(single):
+    single.wait_answer("www.example.com", "192.0.2.80")
+    assert single.ask("www.example.com", None, "+tcp") == "192.0.2.80"
+
+
+def test_a_record_set_in_the_bundled_redis_appears(single):
+    for address in ("192.0.2.7", "192.0.2.8"):
+        single.redis("HSET", "dns:app1.example.com", "A", address, "ttl", "60")
+        single.wait_answer("app1.example.com", address, timeout=3)
+
+
+def test_the_documented_look_inside_works(single):
+    done = single.kubectl("exec", "deployment/godwit", "-c", "frontend", "--", "godwitctl", "status")
+    assert "every route has a backend" in done.stdout and "1 zone," in done.stdout, done.stdout
+
+
+def test_a_redis_that_dies_comes_back_with_its_records(single):
+    before = single.restarts()
+    with single.no_lost_query():
+        single.redis("SET", "unrelated", "1")
+        single.kubectl("exec", "deployment/godwit-redis", "--", "redis-cli", "SHUTDOWN", "NOSAVE",
+                       check=False)
+        single.cluster.wait_until(
+            lambda: sum(single.restarts().values()) == sum(before.values()) + 1, "it runs again")
+        single.kubectl("wait", "--for=condition=Available", "deployment/godwit-redis", "--timeout=30s")
+        assert single.redis("HGET", "dns:app1.example.com", "A") == "192.0.2.8"
+        single.redis("HSET", "dns:after-redis.example.com", "A", "192.0.2.9")
+        single.wait_answer("after-redis.example.com", "192.0.2.9")
+
+
+def test_a_deleted_pod_comes_back(single):
+    [before] = single.pods("frontend")
+    single.kubectl("delete", "pod", before, "--wait=false")
+    single.cluster.wait_until(lambda: single.pods("frontend") - {before}, "another is made")
+    single.kubectl("rollout", "status", "deployment/godwit", "--timeout=60s")
+    single.wait_answer("www.example.com", "192.0.2.80")
+
+
+def test_an_upgrade_with_a_changed_value_loses_no_query(single):
+    before = single.pods("frontend")
+    with single.no_lost_query():
+        single.change(frontend={"config": {"cache": {"size_mb": 32}}})
+        single.wait_gone(before)
+
+
+def test_uninstalling_the_single_node_leaves_nothing(single):
+    single.uninstall_all()
+
+
+def test_plain_manifests_run_as_documented(node):
+    """In a kustomization of one's own, which names the image."""
+    release = Release(node, "dns", "privileged", None, f"{NODE}#30053")
+    base = node.directory / "kustomization"
+    node.write("kustomization/kustomization.yaml", {
+        "resources": [os.path.relpath(K8S / "manifests/single-node", base.resolve())],
+        "images": [{"name": "localhost/godwit", "newTag": node.image["tag"]}],
+    })
+    node.kubectl("apply", "-k", base)
+    release.kubectl("wait", "--for=condition=Available", "deployment", "--all", "--timeout=90s")
+    done = release.kubectl(
+        "run", "init", "--rm", "-i", "--restart=Never", f"--image={kubernetes.IMAGE}", "--",
+        "godwitctl", "--store", "redis://godwit-redis:6379/0",
+        "zone", "add", "example.net", "--ns", "ns1.example.net.", "--mbox", "hostmaster.example.net.")
+    assert "error" not in done.stderr, done.stderr
+    release.redis("HSET", "dns:www.example.net", "A", "192.0.2.81")
+    release.wait_answer("www.example.net", "192.0.2.81")
+    node.kubectl("delete", "-k", base, "--wait")
+
+
+# --- tiers apart, mutual TLS between them ---------------------------------------------------------
+
+TIERS, TIERS6 = "10.53.0.10", "fd77:53::10"
+
+
+class Tiers(Release):
+    def renew(self, authority):
+        """New certificates for both tiers, as cert-manager would write them; the backends' one."""
+        backend = authority.issue("backend", f"DNS:godwit-backend.{self.name}.svc.cluster.local")
+        frontend = authority.issue("frontend", "DNS:frontend.example")
+        for name, pair in (("godwit-backend-tls", backend), ("godwit-frontend-tls", frontend)):
+            self.given = self.given | {f"Secret/{name}"}
+            self.cluster.apply({
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": "kubernetes.io/tls",
+                "metadata": {"name": name},
+                "stringData": {
+                    "tls.crt": pair.certificate.read_text(),
+                    "tls.key": pair.key.read_text(),
+                    "ca.crt": authority.certificate.read_text(),
+                },
+            }, namespace=self.name)
+        return backend
+
+    def balance(self):
+        """What a load balancer does: it gives addresses, and nodes take what comes for them."""
+        status = {"loadBalancer": {"ingress": [{"ip": TIERS}, {"ip": TIERS6}]}}
+        self.cluster.kubectl(
+            "--namespace", self.name, "patch", "service", "godwit", "--subresource=status",
+            "--type=merge", "--patch", json.dumps({"status": status}))
+
+    def connect(self, pod, authority, pair=None):
+        """A backend's certificate and the first of what it says, over TLS with or without a
+        certificate of one's own."""
+        context = ssl.create_default_context(cafile=authority.certificate)
+        context.set_alpn_protocols(["h2"])
+        if pair:
+            context.load_cert_chain(pair.certificate, pair.key)
+        address = self.get("pod", pod)["status"]["podIP"]
+        name = f"godwit-backend.{self.name}.svc.cluster.local"
+        with socket.create_connection((address, 8053), timeout=10) as connection:
+            with context.wrap_socket(connection, server_hostname=name) as secure:
+                certificate = ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True))
+                try:
+                    return certificate, secure.recv(9)
+                except (ssl.SSLError, ConnectionError):
+                    return certificate, b""
+
+    def backends_up(self):
+        """Of each front end, as it says it itself: how many backends answer, by addresses."""
+        pattern = re.compile(r"^ *backends +(\d+) of \1 up$", re.MULTILINE)
+        states = [
+            pattern.search(self.kubectl("exec", pod, "--", "godwitctl", "status", check=False).stdout)
+            for pod in self.pods("frontend")
+        ]
+        return [int(state[1]) if state else None for state in states]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def tiers(node, authority):
+    release = Tiers(node, "tiers", "restricted", "separate-tiers", TIERS, replicas=2,
+                    store={"existingSecret": "", "url": ""})
+    release.renew(authority)
+    release.install()
+    release.balance()
+    return release
+
+
+def test_separate_tiers_answer_by_both_families(tiers):
+    tiers.wait_answer("www.example.com", "192.0.2.80")
+    tiers.wait_answer("www.example.com", "192.0.2.80", TIERS6)
+
+
+def test_a_backend_takes_no_connection_without_a_certificate(tiers, authority, tmp_path):
+    pod = min(tiers.pods("backend"))
+    assert tiers.connect(pod, authority)[1] == b""
+    stranger = Authority(tmp_path, "stranger").issue("client", "DNS:client.example")
+    assert tiers.connect(pod, authority, stranger)[1] == b""
+    own = authority.issue("client", "DNS:client.example")
+    http2_settings = 4
+    assert tiers.connect(pod, authority, own)[1][3] == http2_settings
+
+
+def test_more_backends_are_found_by_front_ends(tiers):
+    tiers.cluster.wait_until(
+        lambda: tiers.backends_up() == [4, 4],
+        "each front end has both backends, by both families", 60)
+    tiers.change(backend={"autoscaling": {"minReplicas": 3}})
+    tiers.cluster.wait_until(
+        lambda: tiers.backends_up() == [6, 6],
+        "each front end has all three", 90)
+
+
+def test_renewed_certificates_are_taken_over_without_a_restart(tiers, authority):
+    pods, restarts = tiers.pods("backend") | tiers.pods("frontend"), tiers.restarts()
+    renewed = tiers.renew(authority)
+    with tiers.no_lost_query():
+        for pod in tiers.pods("backend"):
+            tiers.cluster.wait_until(
+                lambda: tiers.connect(pod, authority, renewed)[0] == renewed.certificate.read_text(),
+                f"{pod} has the new certificate", 150)
+    assert tiers.pods("backend") | tiers.pods("frontend") == pods
+    assert tiers.restarts() == restarts
+
+
+def test_both_tiers_are_rolled_without_a_lost_query(tiers):
+    before = tiers.pods("backend") | tiers.pods("frontend")
+    with tiers.no_lost_query():
+        tiers.change(frontend={"config": {"cache": {"size_mb": 32}}},
+                     backend={"autoscaling": {"minReplicas": 2}, "config": {"log": {"level": "debug"}}})
+        tiers.wait_gone(before)
+    tiers.redis("HSET", "dns:after-roll.example.com", "A", "192.0.2.10")
+    tiers.wait_answer("after-roll.example.com", "192.0.2.10")
+
+
+def test_uninstalling_the_tiers_leaves_nothing(tiers):
+    tiers.uninstall_all()
+
+
+# --- in the node's network, announced to a router -------------------------------------------------
+
+ANYCAST = "10.53.53.53"
+
+
+@pytest.fixture(scope="module")
+def router(node):
+    return node.lab.keep(BgpPeer(namespace=node.outside, host=ROUTER))
+
+
+@pytest.fixture(scope="module")
+def anycast(node, router):
+    release = Release(
+        node, "anycast", "privileged", "home-lab-bgp", ANYCAST, store={"url": ""},
+        announcer={"config": {
+            "service": {"probe": {"name": "example.com."}},
+            "bgp": {
+                "as": 64512,
+                "next_hop_interface": "eth0",
+                "peers": [{"address": f"{ROUTER}:{router.port}", "as": router.asn}],
+            },
+        }})
+    release.install()
+    return release
+
+
+def test_the_home_lab_example_is_announced_and_answers(anycast, router):
+    anycast.wait_answer("www.example.com", "192.0.2.80")
+    assert router.wait_route(f"{ANYCAST}/32").next_hop == NODE
+
+
+def test_a_node_is_drained_by_hand_as_documented(anycast, router):
+    [pod] = anycast.pods("frontend")
+    heard = router.mark()
+    anycast.kubectl("exec", pod, "-c", "announcer", "--", "godwitctl", "announcer", "drain")
+    router.wait_event("withdraw", f"{ANYCAST}/32", after=heard)
+    anycast.kubectl("exec", pod, "-c", "announcer", "--", "godwitctl", "announcer", "undrain")
+    router.wait_route(f"{ANYCAST}/32")
+
+
+@pytest.mark.parametrize("how", ["deleted", "upgraded"])
+def test_a_pod_is_withdrawn_before_it_ends_and_announced_when_it_is_back(anycast, router, how):
+    before = anycast.pods("frontend")
+    heard = router.mark()
+    with anycast.no_lost_query(lambda: withdrawal(router, heard)):
+        if how == "deleted":
+            anycast.kubectl("delete", "pod", *before)
+        else:
+            anycast.change(frontend={"config": {"cache": {"size_mb": 32}}})
+        anycast.wait_gone(before)
+        router.wait_event("withdraw", f"{ANYCAST}/32", after=heard)
+    anycast.kubectl("rollout", "status", "daemonset/godwit", "--timeout=60s")
+    router.wait_route(f"{ANYCAST}/32")
+    anycast.wait_answer("www.example.com", "192.0.2.80")
+
+
+def withdrawal(router, heard):
+    """When the router was told, in the time of the client, which is the wall clock's."""
+    event = router.wait_event("withdraw", f"{ANYCAST}/32", after=heard)
+    return event.time + time.time() - time.monotonic()
+
+
+def test_uninstalling_takes_the_address_off_the_node(anycast, router):
+    anycast.uninstall_all()
+    router.wait_gone(f"{ANYCAST}/32")
+    assert ANYCAST not in godwit.run("ip", "address", "show", "dev", "lo").stdout
