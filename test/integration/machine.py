@@ -15,6 +15,7 @@ the unified hierarchy and, where there are both, in systemd's old one.
 """
 
 import contextlib
+import ctypes
 import os
 import pathlib
 import shutil
@@ -24,6 +25,7 @@ import subprocess
 import godwit
 import router_lab
 
+_libc = ctypes.CDLL(None)
 BOOT_TIMEOUT = 90
 HALT_TIMEOUT = 60
 ENVIRONMENT = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "TERM=dumb"]
@@ -40,6 +42,16 @@ def refusal():
     return router_lab.refusal()
 
 
+def remove_group(path):
+    """With all below it; returns whether it is gone. It is busy until its last process is reaped."""
+    try:
+        for folder, _, _ in os.walk(path, topdown=False):
+            os.rmdir(folder)
+    except OSError:
+        return not path.exists()
+    return True
+
+
 class Groups:
     """A control group of our own in each hierarchy that systemd uses."""
 
@@ -50,6 +62,9 @@ class Groups:
         for line in pathlib.Path("/proc/self/mounts").read_text().splitlines():
             _, where, kind, options = line.split()[:4]
             if kind == "cgroup2" or (kind == "cgroup" and "name=systemd" in options.split(",")):
+                # What a run that was killed has left; those of one that goes on are busy.
+                for left in pathlib.Path(where).glob("godwit-machine-*"):
+                    remove_group(left)
                 path = pathlib.Path(where) / f"godwit-machine-{os.getpid()}"
                 path.mkdir(exist_ok=True)
                 self.paths.append(path)
@@ -61,19 +76,7 @@ class Groups:
 
     def remove(self):
         for path in self.paths:
-            for folder, _, _ in os.walk(path, topdown=False):
-                # A group is busy until the last process in it has been reaped.
-                godwit.wait_until(lambda: self._remove_one(folder), 10, message=f"{folder} is empty")
-
-    @staticmethod
-    def _remove_one(folder):
-        try:
-            os.rmdir(folder)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            return False
-        return True
+            godwit.wait_until(lambda: remove_group(path), 10, message=f"{path} is empty")
 
 
 class Machine:
@@ -89,7 +92,8 @@ class Machine:
         self.groups = Groups()
 
         def prepare():
-            router_lab._die_with_parent()
+            # By SIGTERM, which halts the machine: killed, nspawn would leave it running.
+            _libc.prctl(router_lab.PR_SET_PDEATHSIG, signal.SIGTERM)
             self.groups.join()
 
         with open(self.log_path, "ab") as log:
@@ -154,7 +158,7 @@ class Machine:
             try:
                 self.process.wait(HALT_TIMEOUT)
             except subprocess.TimeoutExpired:
-                self.process.kill()  # its process 1 dies with it
+                os.kill(int(self._leader()), signal.SIGKILL)
                 self.process.wait()
                 raise AssertionError(f"the machine did not halt in {HALT_TIMEOUT} s") from None
             finally:

@@ -152,8 +152,6 @@ def test_what_is_installed_runs_and_answers(installed):
     for name, state in (("backend", "active"), ("frontend", "active"), ("announcer", "inactive")):
         assert installed.machine.show(unit(name), "ActiveState") == state
         assert installed.machine.show(unit(name), "UnitFileState") == "enabled"
-        assert installed.machine.show(unit(name), "Type") == "notify"
-        assert installed.machine.show(unit(name), "WatchdogUSec") in ("15s", "30s")
     assert installed.machine.show(unit("announcer"), "ConditionResult") == "no"
     installed.godwitctl("zone", "add", "example.com", "--ns", "ns1.example.com.")
     installed.godwitctl("record", "set", "www.example.com", "A", "192.0.2.80")
@@ -163,6 +161,8 @@ def test_what_is_installed_runs_and_answers(installed):
 def test_with_its_configuration_the_announcer_announces(service):
     for name in PROGRAMS:
         assert service.machine.show(unit(name), "ActiveState") == "active"
+        assert service.machine.show(unit(name), "Type") == "notify"
+        assert service.machine.show(unit(name), "WatchdogUSec") in ("15s", "30s")
     assert "192.0.2.53" in service.machine.run("cat", "/proc/net/fib_trie").stdout
 
 
