@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/err.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 SSL_CTX *lane_tls_create_context(int version)
 {
@@ -20,9 +22,11 @@ SSL_CTX *lane_tls_create_context(int version)
 
 SSL *lane_tls_connect(SSL_CTX *context, int fd)
 {
+	const struct timeval patience = {.tv_sec = LANE_TLS_PATIENCE_S};
 	SSL *ssl = SSL_new(context);
 	BIO *out = BIO_new(BIO_s_mem());
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (!ssl || !out || SSL_set_fd(ssl, fd) != 1 || SSL_connect(ssl) != 1 ||
 	    fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
 		SSL_free(ssl);

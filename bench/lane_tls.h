@@ -18,9 +18,12 @@
  */
 SSL_CTX *lane_tls_create_context(int version);
 
+/* How long a server may be silent in a handshake. */
+#define LANE_TLS_PATIENCE_S 5
+
 /*
  * Begins a session on a connected socket, which becomes non-blocking afterwards; waits for the
- * handshake. NULL when it fails.
+ * handshake. NULL when it fails or the server is silent.
  */
 SSL *lane_tls_connect(SSL_CTX *context, int fd);
 

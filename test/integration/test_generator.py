@@ -2,7 +2,12 @@
 protocol, and what is not is told."""
 
 import json
+import os
+import re
+import signal
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -60,3 +65,46 @@ def test_a_server_that_goes_is_told(start_secure, protocol):
     output, errors = load.communicate(timeout=30)
     found = figures("measuring\n" + output)
     assert load.returncode == 0 and found["lost"] > 0, errors
+
+
+def test_a_server_that_sleeps_is_not_taken_for_a_slow_one(start_secure):
+    frontend = start_secure("tls")
+    load = subprocess.Popen(
+        command(LOAD, frontend.secure, "--tls", "--sockets", 1, "--window", 8, "--timeout", 0.3,
+                "--seconds", 2), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert load.stdout.readline() == "measuring\n"
+    os.kill(frontend.pid, signal.SIGSTOP)
+    try:
+        told = load.stderr.readline()
+    finally:
+        os.kill(frontend.pid, signal.SIGCONT)
+    # Nothing waits here, so it is not the generator; what the server has not read may be nothing.
+    assert re.search(r"lane 0: no reply for \d+\.\d+ s with 8 queries under way; here 0 octets not "
+                     r"given to the socket, \d+ not acknowledged, 0 not read; at the server \d+ "
+                     r"not acknowledged, \d+ not read", told)
+    output, _ = load.communicate(timeout=30)
+    found = figures("measuring\n" + output)
+    assert found["silence_ms"] >= 300
+    assert found["lost"] >= 8
+
+
+def test_a_pause_of_its_own_is_not_the_servers(start_secure):
+    frontend = start_secure("tls")
+    load = subprocess.Popen(
+        command(LOAD, frontend.secure, "--tls", "--sockets", 1, "--window", 8, "--timeout", 10,
+                "--seconds", 2), stdout=subprocess.PIPE, text=True)
+    assert load.stdout.readline() == "measuring\n"
+    os.kill(load.pid, signal.SIGSTOP)
+    time.sleep(0.4)
+    os.kill(load.pid, signal.SIGCONT)
+    output, _ = load.communicate(timeout=30)
+    found = figures("measuring\n" + output)
+    assert found["pause_ms"] >= 400
+    assert found["lost"] == found["lost_at_end"] == 0
+
+
+def test_a_handshake_does_not_last_for_ever():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = godwit.run(*command(LOAD, f"127.0.0.1:{silent.getsockname()[1]}", "--tls",
+                                   "--sockets", 1), check=False, timeout=60)
+    assert done.returncode == 1 and "cannot connect" in done.stderr
