@@ -307,14 +307,28 @@ static void look_for_stalls(struct load *load, int64_t now_ns, int64_t limit_ns)
 	}
 }
 
-static void expire(struct load *load)
+/* A round of the loop begins. Returns how long the one before took. */
+static int64_t note_round(struct load *load, int64_t now_ns)
 {
-	int64_t now_ns = clock_now_ns();
+	int64_t pause_ns = now_ns - load->round_ns;
+
+	if (pause_ns > load->pause_ns)
+		load->pause_ns = pause_ns;
+	load->round_ns = now_ns;
+	return pause_ns;
+}
+
+/*
+ * Gives up what was not answered in time. `now_ns` is of before the sockets were looked at, and
+ * after a pause they are looked at for a while first: a reply that has come and not been read, as
+ * this program did not run, is not lost.
+ */
+static void expire(struct load *load, int64_t now_ns, int64_t pause_ns)
+{
 	int64_t timeout_ns = timeout_of(load);
 
-	if (now_ns - load->round_ns > load->pause_ns)
-		load->pause_ns = now_ns - load->round_ns;
-	load->round_ns = now_ns;
+	if (pause_ns >= EXPIRE_EACH_NS)
+		load->expired_ns = now_ns;
 	if (now_ns - load->expired_ns < EXPIRE_EACH_NS)
 		return;
 	load->expired_ns = now_ns;
@@ -327,15 +341,16 @@ static void expire(struct load *load)
 static double run(struct load *load, double seconds)
 {
 	int64_t start_ns = clock_now_ns();
-	load->round_ns = start_ns;
 	int64_t end_ns = start_ns + (int64_t)(seconds * (double)NS_PER_SECOND);
+	int64_t now_ns;
 
-	while (clock_now_ns() < end_ns && load->counts.reconnects < RECONNECTS_MAX) {
+	while ((now_ns = clock_now_ns()) < end_ns && load->counts.reconnects < RECONNECTS_MAX) {
+		int64_t pause_ns = note_round(load, now_ns);
 		if (load->options.rate > 0)
 			run_open(load);
 		else
 			run_closed(load);
-		expire(load);
+		expire(load, now_ns, pause_ns);
 	}
 	return (double)(clock_now_ns() - start_ns) / (double)NS_PER_SECOND;
 }
@@ -349,17 +364,22 @@ static unsigned int outstanding(const struct load *load)
 	return sum;
 }
 
-/* Waits for the last replies; what does not come in time is lost. */
+/* Waits for the last replies; what does not come in time is lost, but what has come is taken. */
 static void drain(struct load *load)
 {
 	int64_t end_ns = clock_now_ns() + timeout_of(load);
+	int64_t now_ns;
+	uint64_t before;
 
-	while (outstanding(load) > 0 && clock_now_ns() < end_ns) {
+	do {
+		now_ns = clock_now_ns();
+		before = load->counts.answered;
+		note_round(load, now_ns);
 		for (unsigned int i = 0; i < load->options.lanes; i++)
 			lane_receive(&load->lanes[i], &load->counts);
-	}
+	} while (outstanding(load) > 0 && (now_ns < end_ns || load->counts.answered > before));
 	load->lost_at_end = outstanding(load);
-	look_for_stalls(load, clock_now_ns(), timeout_of(load) / 2);
+	look_for_stalls(load, now_ns, timeout_of(load) / 2);
 	for (unsigned int i = 0; i < load->options.lanes; i++)
 		lane_expire(&load->lanes[i], INT64_MAX, &load->counts);
 }
@@ -436,10 +456,11 @@ int main(int argc, char **argv)
 	if (!load.questions)
 		fail("cannot make queries", error);
 	open_lanes(&load);
-	load.started_ns = clock_now_ns();
+	load.started_ns = load.round_ns = clock_now_ns();
 	run(&load, load.options.warm_seconds);
 	memset(&load.counts, 0, sizeof(load.counts));
 	load.skipped = 0;
+	load.round_ns = clock_now_ns();
 	load.pause_ns = 0;
 	say("measuring");
 	double seconds = run(&load, load.options.seconds);

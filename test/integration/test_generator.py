@@ -64,7 +64,8 @@ def test_a_server_that_goes_is_told(start_secure, protocol):
     frontend.kill()
     output, errors = load.communicate(timeout=30)
     found = figures("measuring\n" + output)
-    assert load.returncode == 0 and found["lost"] > 0, errors
+    # It may have answered all that was asked before it went.
+    assert load.returncode == 0 and found["lost"] + found["reconnects"] > 0, errors
 
 
 def test_a_server_that_sleeps_is_not_taken_for_a_slow_one(start_secure):
@@ -88,19 +89,32 @@ def test_a_server_that_sleeps_is_not_taken_for_a_slow_one(start_secure):
     assert found["lost"] >= 8
 
 
-def test_a_pause_of_its_own_is_not_the_servers(start_secure):
+def pause(process, seconds):
+    os.kill(process.pid, signal.SIGSTOP)
+    time.sleep(seconds)
+    os.kill(process.pid, signal.SIGCONT)
+
+
+def test_a_pause_of_its_own_loses_nothing(start_secure):
+    """Replies that came in time but were not looked at are no loss, in the run nor after it."""
     frontend = start_secure("tls")
     load = subprocess.Popen(
-        command(LOAD, frontend.secure, "--tls", "--sockets", 1, "--window", 8, "--timeout", 10,
-                "--seconds", 2), stdout=subprocess.PIPE, text=True)
+        [str(part) for part in (
+            LOAD, "--tls", "--server", frontend.secure, "--pattern", "delay-0-200.h#####.example",
+            "--sockets", 1, "--window", 8, "--seconds", 2, "--timeout", 0.3)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert load.stdout.readline() == "measuring\n"
-    os.kill(load.pid, signal.SIGSTOP)
-    time.sleep(0.4)
-    os.kill(load.pid, signal.SIGCONT)
-    output, _ = load.communicate(timeout=30)
-    found = figures("measuring\n" + output)
-    assert found["pause_ms"] >= 400
-    assert found["lost"] == found["lost_at_end"] == 0
+    for _ in range(4):
+        pause(load, 0.35)
+        time.sleep(0.05)
+    assert load.stdout.readline() == "measured\n"
+    time.sleep(0.05)
+    pause(load, 0.35)
+    output, errors = load.communicate(timeout=30)
+    found = figures("measuring\nmeasured\n" + output)
+    assert found["lost"] == found["lost_at_end"] == found["unexpected"] == 0, errors
+    assert found["pause_ms"] >= 350
+    assert found["answered"] >= 8
 
 
 def test_a_handshake_does_not_last_for_ever():
