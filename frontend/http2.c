@@ -399,9 +399,10 @@ void http2_destroy(struct http2 *http2)
 
 /* --- octets ----------------------------------------------------------------------------------- */
 
-/* Has libnghttp2 take octets. */
 static void http2_pass_on(struct http2 *http2, const uint8_t *data, size_t size)
 {
+	if (size == 0 || http2->flooded || http2->error)
+		return;
 	ssize_t taken = nghttp2_session_mem_recv(http2->session, data, size);
 	if (taken == NGHTTP2_ERR_FLOODED)
 		http2->flooded = true;
@@ -409,17 +410,25 @@ static void http2_pass_on(struct http2 *http2, const uint8_t *data, size_t size)
 		http2->error = nghttp2_strerror((int)taken);
 }
 
+/*
+ * libnghttp2 gets frame headers in one piece: it counts those of CONTINUATION once for each piece
+ * they come in, and takes a few of these for a flood.
+ */
 void http2_take(struct http2 *http2, const uint8_t *data, size_t size, int64_t now_ms)
 {
 	http2_earn_time(http2, now_ms);
 	while (size > 0 && !http2->flooded && !http2->error) {
 		struct http2_frame frame;
+		size_t before;
 		size_t used;
-		bool begun = http2_frames_read(&http2->taken, data, size, &used, &frame);
-		http2_pass_on(http2, data, used);
+		bool begun = http2_frames_read(&http2->taken, data, size, &before, &used, &frame);
+		http2_pass_on(http2, data, before);
 		data += used;
 		size -= used;
 		if (!begun)
+			return;
+		http2_pass_on(http2, http2->taken.head, HTTP2_FRAME_HEAD_SIZE);
+		if (http2->error)
 			return;
 		http2_pay(http2, 1);
 		http2_check_stream(http2, &frame);

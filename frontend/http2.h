@@ -5,11 +5,14 @@
  * What keeps a client in bounds, beyond what libnghttp2 checks of the protocol:
  *  - HTTP2_STREAMS_MAX streams at a time; a header list within HTTP_HEAD_MAX and HTTP_FIELDS_MAX, a
  *    body within HTTP_BODY_MAX, all bodies not yet whole within HTTP2_WINDOW together.
- *  - Frames: every frame costs one of HTTP2_FRAMES_SPARE, a reset stream HTTP2_RESET_COST, whoever
- *    reset it; a request replied to earns HTTP2_REQUEST_EARNS, time HTTP2_FRAMES_PER_S. A client
- *    that has used up all is told ENHANCE_YOUR_CALM and no longer listened to: floods of resets
- *    (CVE-2023-44487, CVE-2025-8671), pings, settings, priorities, continuations, empty frames, and
- *    bodies in single octets all end there.
+ *  - Frames: every frame, also one that libnghttp2 ignores (http2_frames.h), costs one of
+ *    HTTP2_FRAMES_SPARE, a reset stream HTTP2_RESET_COST, whoever reset it; a request replied to
+ *    earns HTTP2_REQUEST_EARNS, time HTTP2_FRAMES_PER_S. A client that has used up all is told
+ *    ENHANCE_YOUR_CALM and no longer listened to: floods of resets (CVE-2023-44487, CVE-2025-8671),
+ *    pings, settings, priorities, continuations, empty and unknown frames, windows that open by
+ *    single octets, and bodies in single octets all end there.
+ *  - A stream that the client has ended, or has passed over, is over: more of a request on it ends
+ *    the connection (RFC 9113 sections 5.1 and 5.1.1).
  */
 #ifndef GODWIT_FRONTEND_HTTP2_H
 #define GODWIT_FRONTEND_HTTP2_H

@@ -14,7 +14,7 @@ static size_t least(size_t a, size_t b)
 }
 
 bool http2_frames_read(struct http2_frames *frames, const uint8_t *octets, size_t size,
-		       size_t *used, struct http2_frame *frame)
+		       size_t *before, size_t *used, struct http2_frame *frame)
 {
 	const uint8_t *head = frames->head;
 	size_t skipped = least(size, frames->before);
@@ -22,6 +22,7 @@ bool http2_frames_read(struct http2_frames *frames, const uint8_t *octets, size_
 	frames->before -= skipped;
 	memcpy(frames->head + frames->head_size, octets + skipped, part);
 	frames->head_size += part;
+	*before = skipped;
 	*used = skipped + part;
 	if (frames->head_size < HTTP2_FRAME_HEAD_SIZE)
 		return false;

@@ -29,11 +29,12 @@ struct http2_frame {
 void http2_frames_init(struct http2_frames *frames);
 
 /*
- * Reads up to the end of the next frame header. True with `*frame` set when there is one; false
- * when the octets end before that. `*used` says how many of them have been read; the rest is to be
- * given with the next call.
+ * Reads up to the end of the next frame header. True with `*frame` set when there is one, whose
+ * octets are in `frames->head`; false when the octets end before that. `*used` says how many of
+ * them have been read; the rest is to be given with the next call. The first `*before` of these
+ * come before the header.
  */
 bool http2_frames_read(struct http2_frames *frames, const uint8_t *octets, size_t size,
-		       size_t *used, struct http2_frame *frame);
+		       size_t *before, size_t *used, struct http2_frame *frame);
 
 #endif

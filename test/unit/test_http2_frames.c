@@ -20,14 +20,15 @@ static void read_all(struct http2_frames *frames, const uint8_t *octets, size_t 
 	while (size > 0) {
 		size_t piece = size < step ? size : step;
 		struct http2_frame frame;
-		size_t used;
-		if (http2_frames_read(frames, octets, piece, &used, &frame)) {
+		size_t before, used;
+		if (http2_frames_read(frames, octets, piece, &before, &used, &frame)) {
 			CU_ASSERT_FATAL(found->count < FRAMES_MAX);
+			CU_ASSERT_EQUAL(frames->head[3], frame.type);
 			found->frames[found->count++] = frame;
 		} else {
 			CU_ASSERT_EQUAL(used, piece);
 		}
-		CU_ASSERT_FATAL(used > 0 && used <= piece);
+		CU_ASSERT_FATAL(used > 0 && used <= piece && before <= used);
 		octets += used;
 		size -= used;
 	}
