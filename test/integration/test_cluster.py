@@ -116,11 +116,10 @@ def test_the_documented_look_inside_works(single):
 def test_a_redis_that_dies_comes_back_with_its_records(single):
     before = single.restarts()
     with single.no_lost_query():
-        single.redis("SET", "unrelated", "1")
         single.kubectl("exec", "deployment/godwit-redis", "--", "redis-cli", "SHUTDOWN", "NOSAVE",
                        check=False)
         single.cluster.wait_until(
-            lambda: sum(single.restarts().values()) == sum(before.values()) + 1, "it runs again")
+            lambda: sum(single.restarts().values()) > sum(before.values()), "it is started again")
         single.kubectl("wait", "--for=condition=Available", "deployment/godwit-redis", "--timeout=30s")
         assert single.redis("HGET", "dns:app1.example.com", "A") == "192.0.2.8"
         single.redis("HSET", "dns:after-redis.example.com", "A", "192.0.2.9")
