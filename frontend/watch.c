@@ -23,6 +23,11 @@
 #define WATCH_PAUSE_MIN_MS 50
 #define WATCH_PAUSE_MAX_MS 2000
 
+/* A timer that is later than this tells of our own sleep, not of the backend's. */
+#define WATCH_LATE_MS 100
+/* How long we then listen to what has been said meanwhile. */
+#define WATCH_LISTEN_MS 200
+
 struct watch {
 	struct watch_options options;
 	struct plan_address address;
@@ -30,15 +35,19 @@ struct watch {
 	struct channel *channel;
 	struct channel_stream *stream; /* NULL: none */
 	bool connected;
-	bool begun;  /* the first message has come */
-	bool absent; /* it has no such method, as it is connected now */
+	bool begun;     /* the first message has come */
+	bool absent;    /* it has no such method, as it is connected now */
+	bool listening; /* once more, after a sleep of ours */
 	struct event *timer;
+	int64_t due_ms; /* of the timer */
 	struct backoff backoff;
 };
 
 static void watch_arm(struct watch *watch, int64_t wait_ms)
 {
 	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	watch->due_ms = clock_now_ms() + wait_ms;
+	watch->listening = false;
 	if (evtimer_add(watch->timer, &wait) != 0)
 		log_error("a watch has no timer", "backend=%s", watch->address.text);
 }
@@ -156,15 +165,29 @@ static void watch_open(struct watch *watch)
 	watch_arm(watch, WATCHER_SILENCE_MS);
 }
 
+/*
+ * We have slept - the process was stopped, or its thread kept from a CPU - and what the backend
+ * said meanwhile is still to be read: it is heard before it is judged. Once, until it says
+ * something.
+ */
+static bool watch_has_slept(const struct watch *watch)
+{
+	return !watch->listening && clock_now_ms() > watch->due_ms + WATCH_LATE_MS;
+}
+
 static void watch_on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
 	struct watch *watch = ctx;
-	if (watch->stream)
+	if (watch->stream && watch_has_slept(watch)) {
+		watch_arm(watch, WATCH_LISTEN_MS);
+		watch->listening = true;
+	} else if (watch->stream) {
 		watch_break(watch, "silence");
-	else if (watch->connected)
+	} else if (watch->connected) {
 		watch_open(watch);
+	}
 }
 
 static void watch_on_state(void *ctx, void *owner, enum channel_state state)

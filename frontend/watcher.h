@@ -21,7 +21,11 @@ struct metrics;
 struct sources;
 struct watcher;
 
-/* How long a backend may be silent; it should say something every 250 ms. */
+/*
+ * How long a backend may be silent; it should say something every 250 ms. When it is the front end
+ * that has slept, what was said meanwhile is heard first, for 200 ms: or else each time that a busy
+ * machine keeps this thread from a CPU, all answers would have to be asked for again.
+ */
 #define WATCHER_SILENCE_MS 1000
 
 /* Largest message that is read; octets. */

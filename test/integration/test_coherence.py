@@ -4,7 +4,9 @@ the store has said since a moment before they asked."""
 
 import collections
 import itertools
+import os
 import random
+import signal
 import socket
 import sqlite3
 import threading
@@ -458,3 +460,20 @@ def test_answers_stay_while_nothing_changes(frontends):
             assert ask(frontend, "target.example.com").answer[0].ttl == 3600
     after = [f.metric("godwit_frontend_cache_misses_total") for f in frontends]
     assert all(b - a <= 1 for a, b in zip(before, after))
+
+
+def test_a_pause_of_the_front_end_is_no_silence_of_its_backends(coherent_store, frontends):
+    """What they said meanwhile is heard first: the cache stays good, but for what has changed."""
+    frontend = frontends[0]
+    assert answers(ask(frontend, "plain.example.com")) == ["10.0.0.0"]
+    os.kill(frontend.pid, signal.SIGSTOP)
+    try:
+        coherent_store.sql("UPDATE records SET content = '10.9.9.9' "
+                           "WHERE name = 'plain.example.com'")
+        time.sleep(1.4)  # longer than a backend may be silent
+    finally:
+        os.kill(frontend.pid, signal.SIGCONT)
+    wait_until(lambda: answers(ask(frontend, "plain.example.com")) == ["10.9.9.9"], BOUND_S)
+    told = frontend.metric("godwit_frontend_watch_messages_total")
+    wait_until(lambda: frontend.metric("godwit_frontend_watch_messages_total") > told + 6)
+    assert frontend.metric("godwit_frontend_watches_broken_total") == 0
