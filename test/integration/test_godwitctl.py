@@ -405,6 +405,8 @@ def test_status_names_what_is_down_and_what_went_wrong(admin_server):
 
 
 def test_status_of_running_servers(backend, frontend):
+    godwit.wait_until(lambda: any(name.startswith("godwit_frontend_backend_store_up")
+                                  for name in frontend.metrics()))
     done = status(backend.admin, frontend.admin)
     assert done.returncode == 0, done.stderr
     for line in (r"store +up", r"data age +\d+\.\d s", r"zones +1", r"names +7", r"records +12",
