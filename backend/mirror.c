@@ -80,14 +80,15 @@ static void table_init(struct mirror_table *table)
 		abort();
 }
 
-/* Outside read sections: growing and shrinking wait for readers. */
-static void table_grow(struct mirror_table *table)
+/* Outside read sections: growing and shrinking wait for readers. True when it has grown. */
+static bool table_grow(struct mirror_table *table)
 {
 	if (table->entries <= table->buckets)
-		return;
+		return false;
 	while (table->entries > table->buckets)
 		table->buckets *= 2;
 	cds_lfht_resize(table->lfht, table->buckets);
+	return true;
 }
 
 static void table_shrink(struct mirror_table *table)
@@ -273,6 +274,7 @@ void mirror_destroy(struct mirror *mirror)
 	if (!mirror)
 		return;
 	mirror_remove_zones(mirror, true);
+	filter_drop(mirror);
 	mirror_empty_garbage(mirror);
 	mirror_set_observer(mirror, NULL, NULL);
 	cds_lfht_destroy(mirror->edges.lfht, NULL);
@@ -347,7 +349,8 @@ int mirror_put_name(struct mirror *mirror, const uint8_t *apex, const uint8_t *o
 		node_insert(mirror, zone, owner, block);
 out:
 	rcu_read_unlock();
-	table_grow(&mirror->edges);
+	if (table_grow(&mirror->edges))
+		filter_drop(mirror);
 	if (mirror->garbage.count >= GARBAGE_MAX)
 		mirror_empty_garbage(mirror);
 	return status;
@@ -363,9 +366,10 @@ static void mirror_end_batch(struct mirror *mirror, bool commit)
 	cds_list_for_each_entry_safe(zone, next, &mirror->touched, touched)
 		zone_settle(mirror, zone, commit);
 	mirror_tell_observer(mirror);
-	mirror_empty_garbage(mirror);
 	table_shrink(&mirror->edges);
 	table_shrink(&mirror->zones);
+	filter_settle(mirror);
+	mirror_empty_garbage(mirror);
 	atomic_store(&mirror->table_bytes, sizeof(struct cds_lfht_node) *
 						   (mirror->edges.buckets + mirror->zones.buckets));
 	if (commit && mirror->full)

@@ -3,6 +3,7 @@
  *
  * mirror.c       zones and batches
  * mirror_node.c  nodes and the table of edges
+ * mirror_filter.c which edges are surely not there
  * mirror_block.c the immutable RRsets of one node
  * mirror_observe.c what changed, for who keeps answers
  * mirror_export.c everything there is, for the snapshot
@@ -76,9 +77,12 @@ struct mirror_observer {
 	bool everything;
 };
 
+struct mirror_filter;
+
 struct mirror {
 	struct mirror_observer observer; /* writer only */
 	struct mirror_table edges;
+	_Atomic(struct mirror_filter *) filter; /* of the edges; NULL: none at present */
 	struct mirror_table zones;
 	uint64_t seed; /* of the edge and zone hashes: nobody can prepare collisions */
 	/* How many zones have an apex of so many labels: most suffixes need no look-up at all. */
@@ -129,8 +133,21 @@ const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, ui
 const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
 					    const struct mirror_rrset *rrset);
 
+/* --- the filter of edges, by the hashes of node_hash ------------------------------------------ */
+
+/* True when no node with this hash can be found. Any thread, inside a read section. Hot path. */
+bool filter_excludes(const struct mirror *mirror, unsigned long hash);
+/* The writer's: before a node can be found. */
+void filter_add(struct mirror *mirror, unsigned long hash);
+/* Goes without a filter until filter_settle: the table has grown. */
+void filter_drop(struct mirror *mirror);
+/* At the end of a batch, outside read sections: makes a filter if there is no good one. */
+void filter_settle(struct mirror *mirror);
+
 /* --- nodes ------------------------------------------------------------------------------------ */
 
+/* What a node is found by in the table of edges. */
+unsigned long node_hash(const struct mirror *mirror, const struct mirror_node *node);
 struct mirror_node *node_create_apex(struct mirror *mirror, struct mirror_zone *zone);
 /*
  * Writes a node's name into `name`, DNS_NAME_MAX octets, and returns its zone. Any thread, inside a
@@ -150,7 +167,8 @@ void node_clear(struct mirror *mirror, struct mirror_node *node);
 /* Discards every node of a zone that readers cannot reach any more. */
 void node_remove_all(struct mirror *mirror, struct mirror_zone *zone);
 
-/* --- what changed: the writer's ------------------------------------------------------------------ */
+/* --- what changed: the writer's ------------------------------------------------------------------
+ */
 
 /* A node's records changed; with `cut`, whether it takes over what is below it may have too. */
 void mirror_observe_node(struct mirror *mirror, const struct mirror_node *node, bool cut);

@@ -39,6 +39,13 @@ static unsigned long edge_hash(const struct mirror *mirror, const struct edge_ke
 	return hash ^ hash >> 32;
 }
 
+unsigned long node_hash(const struct mirror *mirror, const struct mirror_node *node)
+{
+	const struct edge_key key = {node->parent, node->label};
+
+	return edge_hash(mirror, &key);
+}
+
 static int edge_match(struct cds_lfht_node *entry, const void *key_pointer)
 {
 	const struct edge_key *key = key_pointer;
@@ -52,9 +59,12 @@ static struct mirror_node *edge_find(const struct mirror *mirror, const struct m
 				     const uint8_t *label)
 {
 	struct edge_key key = {parent, label};
+	unsigned long hash = edge_hash(mirror, &key);
 	struct cds_lfht_iter iter;
 
-	cds_lfht_lookup(mirror->edges.lfht, edge_hash(mirror, &key), edge_match, &key, &iter);
+	if (filter_excludes(mirror, hash))
+		return NULL;
+	cds_lfht_lookup(mirror->edges.lfht, hash, edge_match, &key, &iter);
 	struct cds_lfht_node *entry = cds_lfht_iter_get_node(&iter);
 	return entry ? caa_container_of(entry, struct mirror_node, edge) : NULL;
 }
@@ -143,10 +153,11 @@ struct mirror_node *node_find(struct mirror *mirror, const struct mirror_zone *z
 /* Makes a node reachable from its parent. */
 static void node_link(struct mirror *mirror, struct mirror_node *node)
 {
-	struct edge_key key = {node->parent, node->label};
+	unsigned long hash = node_hash(mirror, node);
 
 	node->parent->children++;
-	mirror_table_add(&mirror->edges, edge_hash(mirror, &key), &node->edge);
+	filter_add(mirror, hash);
+	mirror_table_add(&mirror->edges, hash, &node->edge);
 	if (memcmp(node->label, wildcard_label, sizeof(wildcard_label)) == 0)
 		atomic_store_explicit(&node->parent->has_wildcard, true, memory_order_release);
 }

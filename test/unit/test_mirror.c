@@ -444,6 +444,55 @@ static void test_everything_is_told_but_half_loaded_zones(void)
 	stop();
 }
 
+/* Names n0 to n<size - 1> of a generation are there, or none of them. */
+static unsigned int count_generation(unsigned int generation, unsigned int size)
+{
+	unsigned int found = 0;
+	char name[64];
+
+	for (unsigned int i = 0; i < size; i++) {
+		snprintf(name, sizeof(name), "n%u.g%u.example.com", i, generation);
+		found += count(name, DNS_TYPE_A) == 1;
+	}
+	return found;
+}
+
+static void put_generation(unsigned int generation, unsigned int size, const char *records)
+{
+	char name[64];
+
+	for (unsigned int i = 0; i < size; i++) {
+		snprintf(name, sizeof(name), "n%u.g%u.example.com", i, generation);
+		put("example.com", name, records);
+	}
+}
+
+/*
+ * So many names that those gone before would fill any filter of what is there: it is made anew, and
+ * when the table grows and shrinks, too.
+ */
+static void test_names_are_found_whatever_was_there_before(void)
+{
+	static const unsigned int sizes[] = {300, 300, 300, 300, 300, 5000, 5000, 300, 300, 1};
+	const unsigned int count_of_sizes = sizeof(sizes) / sizeof(sizes[0]);
+
+	start();
+	for (unsigned int round = 0; round < 2 * count_of_sizes; round++) {
+		unsigned int size = sizes[round % count_of_sizes];
+		unsigned int before = round > 0 ? sizes[(round - 1) % count_of_sizes] : 0;
+		begin(false);
+		put_generation(round, size, "A 60 192.0.2.1\n");
+		CU_ASSERT_EQUAL(count_generation(round, size), size); /* at once */
+		if (before > 0)
+			put_generation(round - 1, before, "");
+		commit();
+		CU_ASSERT_EQUAL(count_generation(round, size), size);
+		CU_ASSERT_EQUAL(count_generation(round - 1, before), 0);
+		CU_ASSERT_EQUAL(count("www.example.com", DNS_TYPE_A), 1);
+	}
+	stop();
+}
+
 static void test_losses_are_counted_before_they_happen(void)
 {
 	start();
@@ -484,6 +533,8 @@ int main(void)
 		{"memory is given back", test_memory_is_given_back},
 		{"everything is told but half loaded zones",
 		 test_everything_is_told_but_half_loaded_zones},
+		{"names are found whatever was there before",
+		 test_names_are_found_whatever_was_there_before},
 		{"losses are counted before they happen",
 		 test_losses_are_counted_before_they_happen},
 	};
