@@ -172,8 +172,9 @@ def assert_drained(peer, prefix, after):
     last_resort = peer.wait_event("announce", prefix, after=after)
     assert last_resort.route.communities == [GRACEFUL_SHUTDOWN]
     withdrawn = peer.wait_event("withdraw", prefix, after=after)
-    # From before the beginning: a test that is late reads of it late.
-    assert withdrawn.time - after.time >= GRACEFUL_MS / 1000
+    # From before the beginning: a test that is late reads of it late. In whole milliseconds of the
+    # same clock, as the announcer counts.
+    assert int(withdrawn.time * 1000) - int(after.time * 1000) >= GRACEFUL_MS
     return withdrawn
 
 
