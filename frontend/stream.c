@@ -21,6 +21,8 @@
 
 /* How long a stream on which nothing is asked stays without an ear. */
 #define STREAM_LISTEN_MS 10
+/* How long questions gather at most while messages before them have no answer. */
+#define STREAM_GATHER_MS 1
 
 enum stream_state { STREAM_CLOSED, STREAM_OPENING, STREAM_OPEN, STREAM_DRAINING, STREAM_ABSENT };
 
@@ -31,7 +33,8 @@ struct stream {
 	bool connected;
 	unsigned int silent; /* questions given up since the last answer */
 	struct event *reopen;
-	struct event *listen; /* when nothing is asked: to hear what comes all the same */
+	struct event *gathered; /* what waits has done so for long enough */
+	struct event *listen;   /* when nothing is asked: to hear what comes all the same */
 	struct backoff backoff;
 	struct window window;
 };
@@ -145,15 +148,38 @@ static bool stream_send(struct stream *stream)
 	       !channel_stream_is_writing(stream->call);
 }
 
-void stream_flush(struct stream *stream)
+static bool stream_can_send(const struct stream *stream)
 {
-	bool open = stream->state == STREAM_OPEN || stream->state == STREAM_DRAINING;
-	if (!open || channel_stream_is_writing(stream->call))
-		return;
+	return (stream->state == STREAM_OPEN || stream->state == STREAM_DRAINING) &&
+	       !channel_stream_is_writing(stream->call);
+}
+
+static void stream_send_all(struct stream *stream)
+{
 	while (window_begin_message(&stream->window) && stream_send(stream))
 		;
 	if (window_count(&stream->window) > 0)
 		channel_stream_read(stream->call);
+}
+
+void stream_flush(struct stream *stream)
+{
+	static const struct timeval soon = {.tv_usec = STREAM_GATHER_MS * 1000};
+	if (!stream_can_send(stream))
+		return;
+	if (!window_may_gather(&stream->window))
+		stream_send_all(stream);
+	else if (!evtimer_pending(stream->gathered, NULL))
+		evtimer_add(stream->gathered, &soon);
+}
+
+static void stream_on_gathered(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd;
+	(void)what;
+	struct stream *stream = ctx;
+	if (stream_can_send(stream))
+		stream_send_all(stream);
 }
 
 void stream_forget(struct stream *stream, struct stream_question *question)
@@ -353,7 +379,8 @@ struct stream *stream_create(const struct stream_options *options)
 		(struct backoff){.min_ms = STREAM_PAUSE_MIN_MS, .max_ms = STREAM_PAUSE_MAX_MS};
 	stream->reopen = evtimer_new(options->base, stream_on_reopen, stream);
 	stream->listen = evtimer_new(options->base, stream_on_listen, stream);
-	if (!stream->reopen || !stream->listen) {
+	stream->gathered = evtimer_new(options->base, stream_on_gathered, stream);
+	if (!stream->reopen || !stream->listen || !stream->gathered) {
 		stream_destroy(stream);
 		return NULL;
 	}
@@ -370,5 +397,7 @@ void stream_destroy(struct stream *stream)
 		event_free(stream->reopen);
 	if (stream->listen)
 		event_free(stream->listen);
+	if (stream->gathered)
+		event_free(stream->gathered);
 	free(stream);
 }

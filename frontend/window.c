@@ -22,7 +22,16 @@ bool window_add(struct window *window, struct window_question *question)
 	question->id = slot->id;
 	question->sent = false;
 	TAILQ_INSERT_TAIL(&window->waiting, question, link);
+	window->waiting_count++;
 	return true;
+}
+
+bool window_may_gather(const struct window *window)
+{
+	unsigned int messages = 0;
+	for (unsigned int i = 0; i < WINDOW_MESSAGES; i++)
+		messages += window->unanswered[i] > 0;
+	return messages >= WINDOW_EAGER_MESSAGES && window->waiting_count < WINDOW_GATHERED;
 }
 
 bool window_begin_message(struct window *window)
@@ -47,6 +56,7 @@ struct window_question *window_first(const struct window *window)
 void window_send(struct window *window, struct window_question *question)
 {
 	TAILQ_REMOVE(&window->waiting, question, link);
+	window->waiting_count--;
 	question->sent = true;
 	question->message = (uint16_t)window->message;
 	window->unanswered[window->message]++;
@@ -63,10 +73,12 @@ struct window_question *window_find(const struct window *window, uint32_t id)
 void window_remove(struct window *window, struct window_question *question)
 {
 	uint16_t index = (uint16_t)(question->id % WINDOW_QUESTIONS);
-	if (question->sent)
+	if (question->sent) {
 		window->unanswered[question->message]--;
-	else
+	} else {
 		TAILQ_REMOVE(&window->waiting, question, link);
+		window->waiting_count--;
+	}
 	window->slots[index].question = NULL;
 	window->free[window->free_count++] = index;
 }

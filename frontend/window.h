@@ -4,8 +4,9 @@
  * A question *waits* from window_add until window_send, then it is *sent*; window_remove takes it
  * out at any time, because it is answered or because nobody wants to know any more. What is sent
  * together is a message. There is room for WINDOW_QUESTIONS questions, and while
- * WINDOW_MESSAGES messages have questions without an answer no further one may go out: then what
- * comes gathers, and the next message is the larger.
+ * WINDOW_MESSAGES messages have questions without an answer no further one may go out. From
+ * WINDOW_EAGER_MESSAGES on what comes had better gather for a moment, until there are
+ * WINDOW_GATHERED: a backend that is busy gets on faster with few messages that are larger.
  *
  * An id names a slot, and how often the slot has been used: an answer that comes late, twice or out
  * of nowhere finds no question. Pure; one thread. Hot path.
@@ -20,6 +21,8 @@
 
 #define WINDOW_QUESTIONS 1024 /* a power of two */
 #define WINDOW_MESSAGES 8
+#define WINDOW_EAGER_MESSAGES 2
+#define WINDOW_GATHERED 64
 
 /* Embedded in what the caller knows about the question. */
 struct window_question {
@@ -41,6 +44,7 @@ struct window {
 	uint16_t free[WINDOW_QUESTIONS];
 	unsigned int free_count;
 	struct window_list waiting;
+	unsigned int waiting_count;
 	uint16_t unanswered[WINDOW_MESSAGES]; /* questions of each message that have no answer */
 	unsigned int message;                 /* the one being put together */
 };
@@ -49,6 +53,9 @@ void window_init(struct window *window);
 
 /* Lets a question wait, with an id of its own. False when there is no room. */
 bool window_add(struct window *window, struct window_question *question);
+
+/* True when what waits, if anything, may gather, provided that it does not do so for long. */
+bool window_may_gather(const struct window *window);
 
 /* True when something waits and a message may go out; it is the one that window_send fills. */
 bool window_begin_message(struct window *window);

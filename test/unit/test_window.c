@@ -100,6 +100,26 @@ static void test_unanswered_messages_hold_the_next_back(void)
 	CU_ASSERT_PTR_EQUAL(window_find(&window, next->id), next);
 }
 
+static void test_what_comes_gathers_behind_unanswered_messages(void)
+{
+	window_init(&window);
+	for (int i = 0; i < WINDOW_EAGER_MESSAGES; i++) {
+		CU_ASSERT_FALSE(window_may_gather(&window));
+		CU_ASSERT_TRUE(window_add(&window, &questions[i]));
+		CU_ASSERT_TRUE(window_begin_message(&window));
+		window_send(&window, &questions[i]);
+	}
+	for (int i = WINDOW_EAGER_MESSAGES; i < WINDOW_EAGER_MESSAGES + WINDOW_GATHERED; i++) {
+		CU_ASSERT_TRUE(window_may_gather(&window));
+		CU_ASSERT_TRUE(window_add(&window, &questions[i]));
+	}
+	CU_ASSERT_FALSE(window_may_gather(&window)); /* enough */
+	window_remove(&window, &questions[WINDOW_EAGER_MESSAGES]);
+	CU_ASSERT_TRUE(window_may_gather(&window));
+	window_remove(&window, &questions[0]); /* an answer */
+	CU_ASSERT_FALSE(window_may_gather(&window));
+}
+
 static void test_a_forgotten_question_does_not_go_out(void)
 {
 	window_init(&window);
@@ -122,6 +142,8 @@ int main(void)
 		{"there is room for so many", test_there_is_room_for_so_many},
 		{"unanswered messages hold the next back",
 		 test_unanswered_messages_hold_the_next_back},
+		{"what comes gathers behind unanswered messages",
+		 test_what_comes_gathers_behind_unanswered_messages},
 		{"a forgotten question does not go out", test_a_forgotten_question_does_not_go_out},
 	};
 	return SUITE_RUN("window", tests);
