@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.skipif(
         kubernetes.TOOLS is None, reason="no cluster here; scripts/test-cluster makes one"
     ),
-    pytest.mark.skipif(HELM is None, reason="no helm here; scripts/test-chart makes one"),
+    pytest.mark.skipif(HELM is None, reason="no helm here; scripts/chart-tools gets it"),
 ]
 
 
