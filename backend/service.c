@@ -131,7 +131,8 @@ static void *register_stream(grpc_server *server, const char *path)
 	return grpc_server_register_method(server, path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
 }
 
-/* A queue's thread serves no query while it hangs: it is vital. Without memory it is not watched. */
+/* A queue's thread serves no query while it hangs: it is vital. Without memory it is not watched.
+ */
 static struct heartbeat *add_heartbeat(struct service *service, const char *name)
 {
 	return heartbeats_add(service->heartbeats, name, HEARTBEAT_VITAL, HEARTBEAT_BOUND_MS);
@@ -222,35 +223,6 @@ static grpc_completion_queue *make_stop_queue(grpc_server *server)
 	return queue;
 }
 
-struct service *service_create(const struct service_options *options, const struct mirror *mirror,
-			       struct metrics *metrics, char *error, size_t error_size)
-{
-	struct service *service;
-
-	grpc_init();
-	service = gpr_zalloc(sizeof(*service));
-	service->mirror = mirror;
-	service->metrics = metrics;
-	service->heartbeats = options->heartbeats;
-	service->control_shard = metrics_shard_create(metrics);
-	service->health = health_create(service->control_shard);
-	service->watch = watch_create(options->changes, options->follower,
-				      service->control_shard);
-	service->server = make_server();
-	service->stop_queue = make_stop_queue(service->server);
-	add_control(service);
-	add_query_threads(service, choose_threads(options->threads));
-
-	for (size_t i = 0; i < options->listen_count; i++) {
-		if (listen_add(service->server, options->listen[i], options->credentials, error,
-			       error_size) < 0) {
-			service_destroy(service);
-			return NULL;
-		}
-	}
-	return service;
-}
-
 static void collect(void *ctx, struct evbuffer *out)
 {
 	struct service *service = ctx;
@@ -268,11 +240,39 @@ static void collect(void *ctx, struct evbuffer *out)
 			    "godwit.v1.Backend/Exchange streams open.", exchanges);
 }
 
+struct service *service_create(const struct service_options *options, const struct mirror *mirror,
+			       struct metrics *metrics, char *error, size_t error_size)
+{
+	struct service *service;
+
+	grpc_init();
+	service = gpr_zalloc(sizeof(*service));
+	service->mirror = mirror;
+	service->metrics = metrics;
+	service->heartbeats = options->heartbeats;
+	service->control_shard = metrics_shard_create(metrics);
+	service->health = health_create(service->control_shard);
+	service->watch = watch_create(options->changes, options->follower, service->control_shard);
+	service->server = make_server();
+	service->stop_queue = make_stop_queue(service->server);
+	add_control(service);
+	add_query_threads(service, choose_threads(options->threads));
+
+	for (size_t i = 0; i < options->listen_count; i++) {
+		if (listen_add(service->server, options->listen[i], options->credentials, error,
+			       error_size) < 0) {
+			service_destroy(service);
+			return NULL;
+		}
+	}
+	metrics_add_collector(metrics, collect, service);
+	return service;
+}
+
 int service_start(struct service *service, char *error, size_t error_size)
 {
 	int failed;
 
-	metrics_add_collector(service->metrics, collect, service);
 	grpc_server_start(service->server);
 	failed = rpc_queue_start(service->control);
 	for (unsigned int i = 0; i < service->thread_count && failed == 0; i++)

@@ -34,16 +34,14 @@ struct service_options {
 };
 
 /*
- * Binds all addresses. NULL with a reason for a person in `error` when one cannot be. Borrows
- * `mirror` and `metrics` until destroyed. Main thread; `options` is not kept.
+ * Binds all addresses, and adds a collector to the metrics: they must not be printed any more once
+ * the service is destroyed. NULL with a reason for a person in `error` when an address cannot be
+ * had. Borrows `mirror` and `metrics` until destroyed. Main thread; `options` is not kept.
  */
 struct service *service_create(const struct service_options *options, const struct mirror *mirror,
 			       struct metrics *metrics, char *error, size_t error_size);
 
-/*
- * Starts answering, and adds a collector to the metrics: they must not be printed any more once the
- * service is destroyed. 0, or -1 with a reason.
- */
+/* Starts answering. 0, or -1 with a reason. */
 int service_start(struct service *service, char *error, size_t error_size);
 
 /* What the health service says from now on; false until first told otherwise. Any thread. */
