@@ -80,6 +80,7 @@ void replica_destroy(struct replica *replica)
 void replica_note_stream(struct replica *replica, bool open)
 {
 	replica->peer.cap = open ? WINDOW_QUESTIONS : REPLICA_CALLS_MAX;
+	atomic_store_explicit(&replica->figures.streams, open, memory_order_relaxed);
 }
 
 static void replica_count(_Atomic uint64_t *counter)

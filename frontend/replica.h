@@ -34,6 +34,7 @@ struct replica_figures {
 	_Atomic uint32_t in_flight;
 	_Atomic bool connected; /* the connection stands */
 	_Atomic bool trusted;   /* and it is not known to fail */
+	_Atomic bool streams;   /* and a stream on it is open */
 };
 
 struct replica {

@@ -46,6 +46,7 @@ struct status_row {
 	uint64_t calls;
 	uint64_t failures;
 	uint64_t in_flight;
+	unsigned int streams;
 	bool up;
 	struct freshness_row data; /* the worst, where it is reached in more than one way */
 };
@@ -113,6 +114,7 @@ static void status_add_replica(void *ctx, const struct replica *replica)
 	row->in_flight += atomic_load_explicit(&figures->in_flight, memory_order_relaxed);
 	row->up |= atomic_load_explicit(&figures->connected, memory_order_relaxed) &&
 		   atomic_load_explicit(&figures->trusted, memory_order_relaxed);
+	row->streams += atomic_load_explicit(&figures->streams, memory_order_relaxed);
 	freshness_read(table->freshness, replica->source, table->now_ms, &data);
 	status_add_freshness(row, &data);
 }
@@ -142,6 +144,8 @@ static void status_print_backends(struct evbuffer *out, const struct status_tabl
 		   "Calls to a backend address in flight.", in_flight);
 	PRINT_ROWS(out, table, "godwit_frontend_backend_up", "gauge",
 		   "1 when a worker is connected to the address and it answers.", up);
+	PRINT_ROWS(out, table, "godwit_frontend_backend_streams", "gauge",
+		   "Exchange streams open to a backend address, one for each worker.", streams);
 }
 
 /* Of backends that say how their data stands; the others have no such figures. */

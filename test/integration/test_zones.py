@@ -49,13 +49,32 @@ def send_many(frontend, names, count, window=100):
                 client.recv(4096)
 
 
+WORKERS = 2
+
+
+@pytest.fixture
+def start_counting(start_frontend):
+    """A front end before one backend, when answers tell their zones: those of unary calls, asked
+    before a stream is open, do not."""
+    def start(backend, **config):
+        frontend = start_frontend([backend], workers=WORKERS, **config).wait_ready()
+        wait_until(lambda: frontend.metric("godwit_frontend_backend_streams") == WORKERS)
+        return frontend
+    return start
+
+
+@pytest.fixture
+def frontend(backend, start_counting):
+    return start_counting(backend)
+
+
 @pytest.fixture
 def two_zones(store):
     return store.load_zone(SECOND_ZONE)
 
 
-def test_each_query_counts_for_its_zone(two_zones, start_backend, start_frontend):
-    frontend = start_frontend([start_backend(two_zones).wait_ready()]).wait_ready()
+def test_each_query_counts_for_its_zone(two_zones, start_backend, start_counting):
+    frontend = start_counting(start_backend(two_zones).wait_ready())
     assert zones(frontend) == {}
     for _ in range(3):
         ask(frontend, "WWW.Example.com")
@@ -77,9 +96,9 @@ def test_names_of_no_zone_do_not_appear(backend, frontend):
     assert zones(frontend) == {"example.com": 1}
 
 
-def test_a_load_of_hits_is_told_in_its_proportions(two_zones, start_backend, start_frontend):
+def test_a_load_of_hits_is_told_in_its_proportions(two_zones, start_backend, start_counting):
     """However fast it comes: exactly, or by samples, whose error is five times less than allowed."""
-    frontend = start_frontend([start_backend(two_zones).wait_ready()], workers=2).wait_ready()
+    frontend = start_counting(start_backend(two_zones).wait_ready())
     send_many(frontend, ["www.example.com", "mail.example.com", "ns1.example.com",
                          "www.example.org"], 60000)
     assert count_hits(frontend) > 59000
@@ -101,8 +120,8 @@ def test_a_flood_of_nonsense_does_not_hide_the_zones_there_are(backend, frontend
     assert told["example.com"] == pytest.approx(6020, rel=0.35)
 
 
-def test_zones_are_counted_without_a_cache(backend, start_frontend):
-    frontend = start_frontend([backend], cache={"size_mb": 0}).wait_ready()
+def test_zones_are_counted_without_a_cache(backend, start_counting):
+    frontend = start_counting(backend, cache={"size_mb": 0})
     for _ in range(4):
         ask(frontend, "www.example.com")
     assert zones(frontend) == {"example.com": 4}
@@ -117,16 +136,16 @@ def test_stale_answers_count_for_their_zone(backend, frontend):
     assert zones(frontend) == {"example.com": 2}
 
 
-def test_the_number_of_zones_told_is_bounded(two_zones, backend, start_frontend):
-    frontend = start_frontend([backend], top_zones=1).wait_ready()
+def test_the_number_of_zones_told_is_bounded(two_zones, backend, start_counting):
+    frontend = start_counting(backend, top_zones=1)
     ask(frontend, "www.example.org")
     for _ in range(2):
         ask(frontend, "www.example.com")
     assert zones(frontend) == {"example.com": 2}
 
 
-def test_zones_need_not_be_counted(backend, start_frontend):
-    frontend = start_frontend([backend], top_zones=0).wait_ready()
+def test_zones_need_not_be_counted(backend, start_counting):
+    frontend = start_counting(backend, top_zones=0)
     ask(frontend, "www.example.com")
     ask(frontend, "www.example.com")
     assert METRIC not in frontend.get("/metrics")[1]
