@@ -4,7 +4,8 @@
  * The logger does not wait for a pipe that nobody empties, but a file on a disk that stalls it does
  * wait for, and threads of lower priority that hold its lock. The BFD thread must not: its peers
  * would take us for dead. So it puts what it has to say into a short queue, and a thread that may
- * wait writes the lines. A full queue loses the new ones, and says how many with the next that fits.
+ * wait writes the lines. A full queue loses the new ones, and says how many with the next that
+ * fits.
  */
 #ifndef GODWIT_ANNOUNCER_BFD_REPORT_H
 #define GODWIT_ANNOUNCER_BFD_REPORT_H

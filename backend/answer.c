@@ -461,8 +461,8 @@ static bool put_addresses(struct answer *answer, const struct additional *additi
 		return true;
 	lookup_name_set(&name, target);
 	unsigned int apex_label = name.count - dns_name_count_labels(additional->apex);
-	walk_zone(answer->mirror, additional->zone, apex_label, &name, DNS_TYPE_A,
-		  additional->glue, &walk);
+	walk_zone(answer->mirror, additional->zone, apex_label, &name, DNS_TYPE_A, additional->glue,
+		  &walk);
 	note_facts(answer, &name, apex_label, &walk);
 	const struct mirror_node *node =
 		walk.cut || walk.dname ? NULL : walk_match(answer->mirror, &walk);

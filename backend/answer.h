@@ -36,8 +36,9 @@ struct answer_info {
 
 /*
  * Answers one query. Call between mirror_read_begin and mirror_read_end of a registered reader.
- * `udp_payload` is the EDNS payload size we announce, in octets. `info` may be NULL; when it is not, `wants_facts` must be set. Returns the
- * reply's size, or 0 when the query gets none (not a query, shorter than a header).
+ * `udp_payload` is the EDNS payload size we announce, in octets. `info` may be NULL; when it is
+ * not, `wants_facts` must be set. Returns the reply's size, or 0 when the query gets none (not a
+ * query, shorter than a header).
  */
 size_t answer_query(const struct mirror *mirror, const uint8_t *query, size_t size,
 		    uint16_t udp_payload, uint8_t *reply, struct answer_info *info);

@@ -26,11 +26,11 @@ struct service;
 struct service_options {
 	const char *const *listen; /* addresses, as listen_add takes them */
 	size_t listen_count;
-	unsigned int threads;    /* query threads; 0: half the CPUs, at least one */
+	unsigned int threads;            /* query threads; 0: half the CPUs, at least one */
 	struct credentials *credentials; /* for TLS; must outlive the service; NULL: plaintext */
-	struct changes *changes; /* what Watch streams tell; borrowed until destroyed */
-	struct follower *follower; /* whose data it is; borrowed likewise */
-	struct heartbeats *heartbeats; /* where the threads beat; borrowed likewise */
+	struct changes *changes;         /* what Watch streams tell; borrowed until destroyed */
+	struct follower *follower;       /* whose data it is; borrowed likewise */
+	struct heartbeats *heartbeats;   /* where the threads beat; borrowed likewise */
 };
 
 /*

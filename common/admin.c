@@ -55,7 +55,7 @@ struct admin {
 	struct event *notify_event; /* NULL: no service manager listens */
 	struct event *look_event;   /* at `heartbeats`; NULL: there are none */
 	struct heartbeats *heartbeats;
-	int stop_fd;                /* an eventfd: written by admin_stop, read by the loop */
+	int stop_fd; /* an eventfd: written by admin_stop, read by the loop */
 	pthread_t thread;
 	bool running;
 	struct metrics *metrics;

@@ -4,9 +4,9 @@
  * the rest is busy.
  *
  * /livez answers 200 as long as the program's threads move (heartbeat.h), else 503; /readyz answers
- * 200, or 503 with one line that says what is missing. A service manager that started the program is
- * told the same, and its watchdog fed while /livez says 200 (notify.h). Made for trusted networks:
- * no TLS, small limits.
+ * 200, or 503 with one line that says what is missing. A service manager that started the program
+ * is told the same, and its watchdog fed while /livez says 200 (notify.h). Made for trusted
+ * networks: no TLS, small limits.
  */
 #ifndef GODWIT_COMMON_ADMIN_H
 #define GODWIT_COMMON_ADMIN_H

@@ -44,7 +44,8 @@ struct metrics_shard {
 struct metrics *metrics_create(const struct metric_def *defs, size_t count);
 void metrics_destroy(struct metrics *metrics);
 
-/* A new shard, owned by the set and kept until its end: its counts outlive the thread. Any thread. */
+/* A new shard, owned by the set and kept until its end: its counts outlive the thread. Any thread.
+ */
 struct metrics_shard *metrics_shard_create(struct metrics *metrics);
 
 /* Adds to a counter of the calling thread's shard. Hot path. */
@@ -69,8 +70,8 @@ uint64_t metrics_read(struct metrics *metrics, unsigned int id);
  * Registers a function that appends complete text-format lines (HELP and TYPE included) at scrape
  * time. It runs on the admin thread: what it reads must be safe to read from there.
  */
-void metrics_add_collector(struct metrics *metrics, void (*collect)(void *ctx, struct evbuffer *out),
-			   void *ctx);
+void metrics_add_collector(struct metrics *metrics,
+			   void (*collect)(void *ctx, struct evbuffer *out), void *ctx);
 
 /* Appends HELP, TYPE and one sample of a metric without labels: a helper for collectors. */
 void metrics_print_gauge(struct evbuffer *out, const char *name, const char *help, double value);

@@ -2,8 +2,9 @@
  * A streaming call on a channel: messages out, messages in, until one side ends it.
  *
  * One message at a time is written; the next one when `written` has come. A message is read when
- * channel_stream_read asks for it, the first one without. The object frees itself: after `ended`, or after channel_stream_close
- * once gRPC has let go of it. For the thread of the channel's loop, like all of channel.h.
+ * channel_stream_read asks for it, the first one without. The object frees itself: after `ended`,
+ * or after channel_stream_close once gRPC has let go of it. For the thread of the channel's loop,
+ * like all of channel.h.
  */
 #ifndef GODWIT_FRONTEND_CHANNEL_STREAM_H
 #define GODWIT_FRONTEND_CHANNEL_STREAM_H

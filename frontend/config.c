@@ -79,9 +79,10 @@ static int config_check_listen(struct check *check, const struct frontend_config
 		protocols |= config->listen[i].protocols;
 	}
 	if (config_protocols_clash(protocols))
-		return FAIL(check, key,
-			    "%s: tcp, tls and https need ports of their own, and so do udp and quic",
-			    text);
+		return FAIL(
+			check, key,
+			"%s: tcp, tls and https need ports of their own, and so do udp and quic",
+			text);
 	return 0;
 }
 

@@ -24,8 +24,8 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 void frontend_reload(struct frontend *frontend, struct frontend_config *config);
 
 /*
- * Looks whether certificates for backends have changed, and goes over to new connections with the new
- * ones if so. Every TLS_FILES_INTERVAL_MS.
+ * Looks whether certificates for backends have changed, and goes over to new connections with the
+ * new ones if so. Every TLS_FILES_INTERVAL_MS.
  */
 void frontend_look_at_files(struct frontend *frontend);
 
@@ -35,8 +35,8 @@ void frontend_look_at_files(struct frontend *frontend);
  */
 void frontend_begin_drain(struct frontend *frontend);
 
-/* True when limits.linger_ms has passed, and no announcer sends clients here any more or limits.drain_ms
- * has passed, too. */
+/* True when limits.linger_ms has passed, and no announcer sends clients here any more or
+ * limits.drain_ms has passed, too. */
 bool frontend_has_drained(const struct frontend *frontend);
 
 /* Begins to stop: no new queries, those in flight are answered. Does not wait. */
@@ -46,8 +46,8 @@ void frontend_begin_stop(struct frontend *frontend);
 bool frontend_has_stopped(const struct frontend *frontend);
 
 /*
- * Frees everything, after frontend_has_stopped. Ends the process, with a log line and a failure, when
- * a thread hangs: it could not be waited for.
+ * Frees everything, after frontend_has_stopped. Ends the process, with a log line and a failure,
+ * when a thread hangs: it could not be waited for.
  */
 void frontend_destroy(struct frontend *frontend);
 

@@ -4,8 +4,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "dns/reply.h"
-#include "frontend/discovery.h"
 #include "frontend/cache_reply.h"
+#include "frontend/discovery.h"
 #include "frontend/reply.h"
 
 #include <string.h>

@@ -53,7 +53,7 @@ struct serve {
 	struct query_pool pool;
 	struct flights flights; /* of questions that have a key in the cache */
 	struct query_log log;
-	struct zone_counter zones; /* counts nothing unless its owner has made it do so */
+	struct zone_counter zones;      /* counts nothing unless its owner has made it do so */
 	uint64_t replied;               /* at once, since serve_observe */
 	uint8_t reply[SERVE_REPLY_MAX]; /* where replies to queries are made */
 };

@@ -61,8 +61,8 @@ uint32_t sources_hold(struct sources *sources, const char *key)
 	}
 	pthread_mutex_unlock(&sources->lock);
 	if (!source)
-		log_warning_limited("too many backends for the cache", "backend=%s limit=%d",
-				    key, COHERENCE_SOURCES - 1);
+		log_warning_limited("too many backends for the cache", "backend=%s limit=%d", key,
+				    COHERENCE_SOURCES - 1);
 	return source;
 }
 

@@ -236,8 +236,7 @@ SSL *tls_open_session(struct tls *tls, enum tls_purpose purpose)
 	return ssl;
 }
 
-void tls_look_at_materials(struct tls *tls, uint64_t *generation, tls_materials_fn *take,
-			   void *ctx)
+void tls_look_at_materials(struct tls *tls, uint64_t *generation, tls_materials_fn *take, void *ctx)
 {
 	pthread_mutex_lock(&tls->lock);
 	if (*generation != tls->generation) {

@@ -19,9 +19,8 @@
 
 #define DEFAULT_POLL_MS 50
 
-static const struct storage_driver *const drivers[] = {&storage_driver_sqlite,
-						       &storage_driver_redis,
-						       &storage_driver_mysql};
+static const struct storage_driver *const drivers[] = {
+	&storage_driver_sqlite, &storage_driver_redis, &storage_driver_mysql};
 
 int storage_fail(struct storage *storage, int status, const char *format, ...)
 {

@@ -109,7 +109,8 @@ const char *storage_error(const struct storage *storage);
 
 /*
  * Hands over everything as one FULL batch and remembers the position for storage_follow. Ahead of
- * that may come CHANGES batches: what changes while everything is read, of zones handed over before.
+ * that may come CHANGES batches: what changes while everything is read, of zones handed over
+ * before.
  */
 int storage_load(struct storage *storage, const struct storage_sink *sink);
 

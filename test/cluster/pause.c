@@ -1,6 +1,6 @@
 /*
- * The process that holds a pod's namespaces for as long as the pod lives, as Kubernetes' "pause" does:
- * it takes in children that others leave, and ends when it is told to.
+ * The process that holds a pod's namespaces for as long as the pod lives, as Kubernetes' "pause"
+ * does: it takes in children that others leave, and ends when it is told to.
  */
 #include <signal.h>
 #include <stdlib.h>
