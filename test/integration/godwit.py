@@ -6,7 +6,8 @@
     ask(server, name, type)     one query by UDP (or tcp=True), a dns.message.Message back
     answers(reply)              the answer section as a sorted list of data, like `dig +short`
     GrpcClient(address)         an independent gRPC client of a backend, from the unmodified protos
-    wait_until(condition)       polls until the condition is true; fails after a deadline
+    wait_until(condition)       polls until the condition is true; fails after a deadline, which is
+                                of the machine's time (machine_clock.py)
     free_port()                 a port that is free for UDP and TCP, IPv4 and IPv6
     run(*command)               a program to its end, output captured
 
@@ -38,6 +39,8 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import grpc
+
+from machine_clock import Stopwatch
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("GODWIT_BUILD", REPOSITORY / "build")).resolve()
@@ -110,13 +113,14 @@ def run(*command, check=True, timeout=60, env=None, **kwargs):
 
 
 def wait_until(condition, timeout=10, interval=0.01, message=None):
-    """Polls `condition` until it returns something true, which is returned."""
-    deadline = time.monotonic() + timeout
+    """Polls `condition` until it returns something true, which is returned. The time is the
+    machine's: that others keep it busy is no failure of who is waited for."""
+    watch = Stopwatch()
     while True:
         result = condition()
         if result:
             return result
-        if time.monotonic() > deadline:
+        if watch.seconds > timeout:
             raise AssertionError(f"not within {timeout} s: {message or condition}")
         time.sleep(interval)
 
@@ -317,11 +321,11 @@ class Daemon:
     def wait_end(self, timeout=STOP_TIMEOUT):
         """Waits for the program to end and returns its exit status."""
         try:
-            return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            wait_until(lambda: self.process.poll() is not None, timeout)
+        except AssertionError:
+            self.kill()
             raise AssertionError(f"{self.name} still runs after {timeout} s:\n{self.log()}") from None
+        return self.process.returncode
 
     def stop(self, expect=0):
         """SIGTERM; asserts a clean end in time and no sanitizer report. Harmless when ended."""
