@@ -126,11 +126,11 @@ void query_worker_serve(struct rpc_call *call, void *ctx)
 		return;
 	}
 	message = pack(worker, size);
-	rpc_call_finish(call, GRPC_STATUS_OK, NULL, &message);
-
+	/* First, so that who has the answer finds it counted. */
 	metrics_add(worker->shard, BACKEND_CALLS_QUERY_OK, 1);
 	metrics_add(worker->shard, backend_counter_of_rcode(info.rcode), 1);
 	metrics_add(worker->shard, backend_counter_of_qtype(info.qtype), 1);
+	rpc_call_finish(call, GRPC_STATUS_OK, NULL, &message);
 	metrics_observe(worker->shard, BACKEND_ANSWER_SECONDS,
 			(uint64_t)(clock_now_ns() - started));
 }

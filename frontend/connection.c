@@ -73,9 +73,10 @@ void connection_close(struct connection *connection)
 	if (connection->open && server->options.protocol->end)
 		server->options.protocol->end(connection);
 	TAILQ_REMOVE(connection_list_of(connection), connection, link);
+	/* First, so that who sees the end of it does not find it counted among the open ones. */
+	connection_leave(server, &connection->client.any);
 	connection_close_tls(connection);
 	bufferevent_free(connection->stream);
-	connection_leave(server, &connection->client.any);
 	free(connection);
 }
 
