@@ -14,17 +14,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A timer that is later than this tells of our own sleep: what came meanwhile is still unread. */
+#define UPSTREAM_LATE_MS 20
+/* How long it is listened for, before anything is given up. */
+#define UPSTREAM_LISTEN_MS 200
+
 /* --- deadlines -------------------------------------------------------------------------------- */
 
 static void upstream_arm(struct upstream *upstream, int64_t at_ms)
 {
 	if (at_ms >= upstream->armed_ms)
 		return;
-	int64_t wait_ms = at_ms - clock_now_ms();
-	if (wait_ms < 1)
-		wait_ms = 1;
+	int64_t now_ms = clock_now_ms();
+	int64_t wait_ms = at_ms > now_ms ? at_ms - now_ms : 1;
 	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
-	upstream->armed_ms = at_ms;
+	upstream->armed_ms = now_ms + wait_ms;
 	evtimer_add(upstream->timer, &wait);
 }
 
@@ -492,12 +496,47 @@ static void upstream_probe_due(struct upstream *upstream, int64_t now_ms)
 	}
 }
 
+/*
+ * True when the timer comes so late that we have slept - the process was stopped, or its thread
+ * kept from a CPU. Once for each time that is listened, so that nothing is waited for twice.
+ */
+static bool upstream_has_slept(const struct upstream *upstream, int64_t now_ms)
+{
+	return now_ms > upstream->armed_ms + UPSTREAM_LATE_MS &&
+	       upstream->armed_ms > upstream->listen_until_ms;
+}
+
+static void upstream_put_off(struct query *query, int64_t until_ms)
+{
+	if (query && query->deadline_ms < until_ms)
+		query->deadline_ms = until_ms;
+}
+
+/* Gives what is due the time to be heard. Both kinds of lists stay in the order of deadlines. */
+static void upstream_listen(struct upstream *upstream, int64_t until_ms)
+{
+	struct attempt *attempt;
+	struct query *query;
+	upstream->listen_until_ms = until_ms;
+	TAILQ_FOREACH(attempt, &upstream->attempts, link)
+	{
+		if (attempt->deadline_ms < until_ms)
+			attempt->deadline_ms = until_ms;
+		upstream_put_off(attempt->query, until_ms);
+	}
+	for (size_t i = 0; i < upstream->route_count; i++)
+		TAILQ_FOREACH(query, &upstream->routes[i].waiting, waiting)
+	upstream_put_off(query, until_ms);
+}
+
 void upstream_on_timer(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
 	struct upstream *upstream = ctx;
 	int64_t now_ms = clock_now_ms();
+	if (upstream_has_slept(upstream, now_ms))
+		upstream_listen(upstream, now_ms + UPSTREAM_LISTEN_MS);
 	upstream->armed_ms = INT64_MAX;
 	struct attempt *attempt;
 	while ((attempt = TAILQ_FIRST(&upstream->attempts)) && attempt->deadline_ms <= now_ms)

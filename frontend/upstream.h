@@ -18,6 +18,10 @@
  * move away in time; without another one it may use all of it. A failure (an error status, an
  * answer that is none: dns_reply_matches) moves the query on at once.
  *
+ * Deadlines are for the backends' silence, not for ours: when this thread itself has slept, stopped
+ * or kept from a CPU, what has come meanwhile is read before anything is given up, for a fifth of a
+ * second at most.
+ *
  * One per worker; only upstream_is_ready and upstream_visit may be called from other threads.
  */
 #ifndef GODWIT_FRONTEND_UPSTREAM_H

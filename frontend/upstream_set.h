@@ -45,8 +45,9 @@ struct upstream {
 	struct event *timer;
 	struct event *kick; /* the end of a pass of the loop in which streams were asked */
 	bool kicked;
-	uint64_t pass;    /* of the loop, as far as streams were asked in it */
-	int64_t armed_ms; /* when the timer fires; INT64_MAX: not armed */
+	uint64_t pass;           /* of the loop, as far as streams were asked in it */
+	int64_t armed_ms;        /* when the timer fires; INT64_MAX: not armed */
+	int64_t listen_until_ms; /* after our own sleep, what has come is heard first until then */
 	uint32_t random;
 	uint64_t last_id;
 	const struct plan *plan;
