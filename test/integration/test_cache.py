@@ -14,8 +14,8 @@ import dns.message
 import pytest
 
 from foreign_backend import ForeignBackend
-from godwit import (SANITIZED, answers, ask, free_address, program, rcode, run, split_address,
-                    wait_until)
+from godwit import answers, ask, free_address, program, rcode, run, split_address, wait_until
+from machine_clock import Stopwatch
 
 
 @pytest.fixture
@@ -99,14 +99,17 @@ def test_long_hit_is_cut_to_what_the_client_takes(start_cache):
 
 def test_ttl_is_counted_down(start_cache):
     frontend = start_cache()
-    name = "ttl-0-4.example."
-    begun = time.monotonic()
+    name = "ttl-0-100.example."
+    kept_after = time.monotonic()
+    ask(frontend, name)
+    kept_before = time.monotonic()
     seen = []
-    while time.monotonic() - begun < 2.5:
+    while time.monotonic() - kept_before < 2.5:
+        asked = time.monotonic()
         reply = ask(frontend, name)
         assert answers(reply) == ["198.51.100.1"]
-        age = time.monotonic() - begun
-        assert age - 1.5 <= 4 - reply.answer[0].ttl <= age
+        gone = 100 - reply.answer[0].ttl
+        assert asked - kept_before - 1 <= gone <= time.monotonic() - kept_after
         seen.append(reply.answer[0].ttl)
         time.sleep(0.05)
     assert seen == sorted(seen, reverse=True) and len(set(seen)) >= 3
@@ -138,15 +141,18 @@ def test_negative_answers_and_failures(start_cache):
 
 def test_hot_answers_are_refreshed_before_they_expire(start_cache):
     frontend = start_cache()
-    name = "ttl-0-2.example."
+    name = "ttl-0-4.example."
     misses = counters(frontend)["misses"]
-    deadline = time.monotonic() + 7
-    while answers(ask(frontend, name)) != ["198.51.100.4"]:
-        assert time.monotonic() < deadline
+    watch, begun = Stopwatch(), time.monotonic()
+    while answers(ask(frontend, name)) != ["198.51.100.3"]:
+        assert watch.seconds < 10
         time.sleep(0.01)
+    # In the last tenth of its four seconds it has to be asked for and be answered: a machine that
+    # stood still for so long has let it expire.
+    stood_still = time.monotonic() - begun - watch.seconds > 1
     # The first one only had to wait for the backend.
-    assert counters(frontend)["misses"] == misses + 1
-    assert counters(frontend)["refreshes"] == 3
+    assert counters(frontend)["misses"] == misses + 1 or stood_still
+    assert counters(frontend)["refreshes"] == 2 or stood_still
 
 
 def test_stale_answers_when_no_backend_is_there(foreign, start_cache):
@@ -175,10 +181,10 @@ def test_stale_answers_when_the_backend_hangs(foreign, start_cache):
     time.sleep(1.05)
     foreign.freeze()
     try:
-        begun = time.monotonic()
+        watch = Stopwatch()
         reply = ask(frontend, name, use_edns=0)
         assert answers(reply) == ["198.51.100.1"] and extended_errors(reply) == [3]
-        assert SANITIZED or time.monotonic() - begun < 1
+        assert watch.seconds < 1
     finally:
         foreign.thaw()
 
@@ -192,7 +198,7 @@ def test_stale_answers_do_not_wait_for_a_long_timeout(foreign, start_cache):
     foreign.freeze()
     clients = {}
     try:
-        begun = time.monotonic()
+        watch, begun = Stopwatch(), time.monotonic()
         for asked in (name, "ttl-0-100.unknown.example."):
             clients[asked] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             clients[asked].settimeout(10)
@@ -200,7 +206,7 @@ def test_stale_answers_do_not_wait_for_a_long_timeout(foreign, start_cache):
             clients[asked].send(dns.message.make_query(asked, "A", use_edns=0).to_wire())
         reply = dns.message.from_wire(clients[name].recv(4096))
         assert answers(reply) == ["198.51.100.1"] and extended_errors(reply) == [3]
-        assert 1.7 < time.monotonic() - begun < 2.8
+        assert time.monotonic() - begun > 1.7 and watch.seconds < 2.8
         reply = dns.message.from_wire(clients["ttl-0-100.unknown.example."].recv(4096))
         assert rcode(reply) == "SERVFAIL" and time.monotonic() - begun > 2.9
     finally:
@@ -261,7 +267,7 @@ def test_equal_questions_in_flight_are_asked_once(foreign, start_cache):
         crowd = Crowd(frontend, "ttl-0-100.example.", 30)
         other = Crowd(frontend, "ttl-0-100.other.example.", 1)
         wait_in_flight(frontend, 31)
-        assert joined(frontend) == 29
+        wait_until(lambda: joined(frontend) == 29)
     finally:
         foreign.thaw()
     # The backend counts how often it is asked, and says it in its answer.
@@ -279,7 +285,7 @@ def test_what_joined_shares_denials_and_failures(foreign, start_cache):
         try:
             crowd = Crowd(frontend, name, 10)
             wait_in_flight(frontend, 10)
-            assert joined(frontend) == before + 9
+            wait_until(lambda: joined(frontend) == before + 9)
         finally:
             foreign.thaw()
         assert {rcode(reply) for reply in crowd.replies()} == {expected}
@@ -291,17 +297,17 @@ def test_what_joined_shares_denials_and_failures(foreign, start_cache):
 
 def test_who_joins_late_has_time_of_his_own(start_cache):
     """A question that hangs is given up at its own deadline, and those that joined it ask again."""
-    frontend = start_cache(limits={"query_timeout_ms": 1000})
+    frontend = start_cache(limits={"query_timeout_ms": 2000})
     begun = time.monotonic()
     first = Crowd(frontend, "hang-0-.example.", 1)
     time.sleep(0.5)
     second = Crowd(frontend, "hang-0-.example.", 2)
     wait_in_flight(frontend, 3)
-    assert joined(frontend) == 2
+    wait_until(lambda: joined(frontend) == 2)
     assert rcode(first.replies()[0]) == "SERVFAIL"
-    assert time.monotonic() - begun > 0.9
+    assert time.monotonic() - begun > 1.9
     assert {rcode(reply) for reply in second.replies()} == {"SERVFAIL"}
-    assert time.monotonic() - begun > 1.4
+    assert time.monotonic() - begun > 2.4
     assert frontend.metric("godwit_frontend_queries_in_flight") == 0
 
 
