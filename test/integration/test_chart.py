@@ -132,7 +132,12 @@ def check_references(objects):
         there = selected(item["spec"]["selector"])
         assert {port["targetPort"] for port in item["spec"]["ports"]} <= there
     for item in of_kind(objects, "PodDisruptionBudget"):
-        selected(item["spec"]["selector"]["matchLabels"])
+        of = item["spec"]["selector"]["matchLabels"]
+        selected(of)
+        # Kubernetes does not know how many a DaemonSet should have, and logs that it does not.
+        [owner] = [owner for owner, _ in pods(objects)
+                   if of.items() <= owner["spec"]["template"]["metadata"]["labels"].items()]
+        assert owner["kind"] == "Deployment", owner["kind"]
     for item in of_kind(objects, "NetworkPolicy"):
         there = selected(item["spec"]["podSelector"]["matchLabels"])
         for rule in item["spec"]["ingress"]:
