@@ -13,6 +13,7 @@ import pytest
 from foreign_backend import ForeignBackend
 from godwit import (SANITIZED, answers, ask, free_address, free_port, has_ipv6, rcode,
                     split_address, wait_until)
+from machine_clock import Stopwatch
 
 NAME = "www.example.com."
 
@@ -174,9 +175,9 @@ def test_backend_that_hangs_loses_no_query(pair, start_frontend):
         wait_until(lambda: not is_up(frontend, pair[0]), 20)
         load.grow(100)
         # Its queries have moved, and no more are spent on it.
-        begun = time.monotonic()
+        watch = Stopwatch()
         assert who(frontend, 20) == {"192.0.2.2"}
-        assert SANITIZED or time.monotonic() - begun < 1
+        assert SANITIZED or watch.seconds < 1
     finally:
         pair[0].thaw()
     wait_until(lambda: is_up(frontend, pair[0]), 20)
@@ -193,10 +194,10 @@ def test_slow_answer_of_an_only_backend_is_waited_for(start_foreign, start_front
 def test_servfail_when_no_backend_is_there(start_frontend):
     frontend = start_frontend([free_address()]).wait_alive()
     wait_until(lambda: "backend not reachable" in frontend.log())
-    begun = time.monotonic()
+    watch = Stopwatch()
     reply = ask(frontend, NAME, use_edns=0)
     assert rcode(reply) == "SERVFAIL" and extended_errors(reply) == [22]
-    assert SANITIZED or time.monotonic() - begun < 0.5
+    assert SANITIZED or watch.seconds < 0.5
     reply = ask(frontend, NAME, tcp=True)
     assert rcode(reply) == "SERVFAIL" and reply.edns == -1
     assert frontend.get("/readyz")[0] == 503
@@ -214,14 +215,18 @@ def test_backend_that_starts_later_is_found(start_foreign, start_frontend):
 def test_deadline_is_kept(start_foreign, start_frontend):
     frontend = start_frontend([start_foreign(1).address],
                               limits={"query_timeout_ms": 500}).wait_ready()
-    begun = time.monotonic()
+    watch, begun = Stopwatch(), time.monotonic()
     reply = ask(frontend, "hang-0-.example.", use_edns=0)
-    assert 0.4 < time.monotonic() - begun < (3 if SANITIZED else 1)
+    assert time.monotonic() - begun > 0.4 and watch.seconds < (3 if SANITIZED else 1)
     assert rcode(reply) == "SERVFAIL" and extended_errors(reply) == [23]
     assert rcode(ask(frontend, NAME)) == "NOERROR"
 
 
 # --- more than the backends can take --------------------------------------------------------------
+
+def received(frontend):
+    return frontend.metric('godwit_frontend_queries_total{protocol="udp"}')
+
 
 def test_overload_is_bounded_and_ends(start_foreign, start_frontend):
     backend = start_foreign(1)
@@ -245,16 +250,17 @@ def test_overload_is_bounded_and_ends(start_foreign, start_frontend):
             assert SANITIZED or grown < 50_000_000
         finally:
             backend.thaw()
-        try:
-            while len(replies) < 5000:
-                reply = dns.message.from_wire(client.recv(65535))
-                replies[reply.id] = rcode(reply)
-        except socket.timeout:
-            pass
-    # Whoever was not turned away got an answer, or at the deadline SERVFAIL: nobody got nothing,
-    # but for what the kernel did not keep.
-    received = frontend.metric('godwit_frontend_queries_total{protocol="udp"}')
-    assert len(replies) > 4000 and len(replies) <= received
+        # Whoever was not turned away gets an answer, or at the deadline SERVFAIL: nobody gets
+        # nothing, but for what the kernel did not keep.
+        watch = Stopwatch()
+        while len(replies) < received(frontend) and watch.seconds < 10:
+            try:
+                while len(replies) < 5000:
+                    reply = dns.message.from_wire(client.recv(65535))
+                    replies[reply.id] = rcode(reply)
+            except socket.timeout:
+                pass
+    assert len(replies) > 4000 and len(replies) <= received(frontend)
     assert set(replies.values()) <= {"NOERROR", "SERVFAIL"}
     wait_until(lambda: rcode(ask(frontend, NAME)) == "NOERROR", 10)
     wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == 0)

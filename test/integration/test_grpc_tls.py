@@ -86,10 +86,12 @@ def test_tls(store, start_backend, start_frontend, authority, server_pair):
     backend = start_backend(store, tls=tls_of(server_pair)).wait_ready()
     assert health(backend.address, authority) == 1
     assert refused(backend.address, None), "plaintext was accepted"
-    frontend = start_frontend(
-        [], routes=route([backend.address], ca=str(authority.certificate))).wait_ready()
+    frontend = start_frontend([], workers=1, routes=route(
+        [backend.address], ca=str(authority.certificate))).wait_ready()
+    # By calls until the stream for batches is open, too.
+    wait_until(lambda: frontend.metric("godwit_frontend_backend_streams") > 0)
     assert answers(ask(frontend, NAME)) == ["192.0.2.80"]
-    assert frontend.metric("godwit_frontend_stream_questions_total") >= 1  # by the batch stream
+    assert frontend.metric("godwit_frontend_stream_questions_total") >= 1
     expiry = backend.metric("godwit_backend_certificate_expiry_seconds")
     assert expiry == pytest.approx(time.time() + 2 * 86400, abs=600)
 

