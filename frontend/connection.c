@@ -33,21 +33,33 @@ void connection_leave(struct connection_server *server, const struct sockaddr *c
 	atomic_fetch_sub_explicit(server->options.open, 1, memory_order_relaxed);
 }
 
+/* What the protocol has written: plain octets. */
+static struct evbuffer *connection_output(const struct connection *connection)
+{
+	return connection->tls ? tls_stream_output(connection->tls) : connection->output;
+}
+
 /*
- * Sends what TLS has just sealed: by a system call of its own when nothing waits before it, and
- * only what the kernel does not take is left to libevent. False when memory is short.
+ * Sends octets, all of them taken out of the buffer: by a system call of its own when nothing waits
+ * before them, and only what the kernel does not take is left to libevent, which would tell the
+ * kernel first that it wants to write, then that it does not. False when memory is short.
  */
+static bool connection_send(struct connection *connection, struct evbuffer *octets)
+{
+	if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0)
+		evbuffer_write(octets, bufferevent_getfd(connection->stream));
+	if (evbuffer_get_length(octets) == 0)
+		return true;
+	if (bufferevent_write_buffer(connection->stream, octets) == 0)
+		return true;
+	evbuffer_drain(octets, SIZE_MAX);
+	return false;
+}
+
+/* Sends what TLS has just sealed. */
 static bool connection_send_sealed(struct connection *connection)
 {
-	struct evbuffer *sealed = connection->server->sealed;
-	if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0)
-		evbuffer_write(sealed, bufferevent_getfd(connection->stream));
-	if (evbuffer_get_length(sealed) == 0)
-		return true;
-	if (bufferevent_write_buffer(connection->stream, sealed) == 0)
-		return true;
-	evbuffer_drain(sealed, SIZE_MAX);
-	return false;
+	return connection_send(connection, connection->server->sealed);
 }
 
 /* Says goodbye in TLS, if the kernel takes it at once: else the client sees a plain end. */
@@ -55,8 +67,6 @@ static void connection_close_tls(struct connection *connection)
 {
 	if (!connection->tls)
 		return;
-	if (connection->unsealed)
-		LIST_REMOVE(connection, unsealed_link);
 	tls_stream_end(connection->tls);
 	connection_send_sealed(connection);
 	tls_stream_destroy(connection->tls);
@@ -75,8 +85,12 @@ void connection_close(struct connection *connection)
 	TAILQ_REMOVE(connection_list_of(connection), connection, link);
 	/* First, so that who sees the end of it does not find it counted among the open ones. */
 	connection_leave(server, &connection->client.any);
+	if (connection->unsent)
+		LIST_REMOVE(connection, unsent_link);
 	connection_close_tls(connection);
 	bufferevent_free(connection->stream);
+	if (connection->output)
+		evbuffer_free(connection->output);
 	free(connection);
 }
 
@@ -88,10 +102,8 @@ void connection_close_for(struct connection *connection, enum connection_event c
 
 static size_t connection_output_size(const struct connection *connection)
 {
-	size_t size = evbuffer_get_length(bufferevent_get_output(connection->stream));
-	if (connection->tls)
-		size += evbuffer_get_length(tls_stream_output(connection->tls));
-	return size;
+	return evbuffer_get_length(bufferevent_get_output(connection->stream)) +
+	       evbuffer_get_length(connection_output(connection));
 }
 
 bool connection_is_idle(const struct connection *connection)
@@ -235,7 +247,7 @@ static void connection_on_output(struct bufferevent *stream, void *ctx)
 {
 	(void)stream;
 	struct connection *connection = ctx;
-	if (!connection->tls || evbuffer_get_length(tls_stream_output(connection->tls)) == 0)
+	if (evbuffer_get_length(connection_output(connection)) == 0)
 		connection_note_sent(connection);
 }
 
@@ -294,10 +306,13 @@ static void connection_on_input(struct bufferevent *stream, void *ctx)
 		connection_proceed(connection);
 }
 
-/* Seals and sends what the protocol has written. It may be gone afterwards. */
-static void connection_seal(struct connection *connection)
+/* Sends what the protocol has written, sealed with TLS. It may be gone afterwards. */
+static void connection_send_output(struct connection *connection)
 {
-	if (!tls_stream_seal(connection->tls) || !connection_send_sealed(connection)) {
+	bool sent = connection->tls
+			    ? tls_stream_seal(connection->tls) && connection_send_sealed(connection)
+			    : connection_send(connection, connection->output);
+	if (!sent) {
 		log_warning_limited("reply lost", "reason=%s", "out of memory");
 		connection_close_for(connection, CONNECTION_ERROR);
 	} else if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0) {
@@ -306,16 +321,16 @@ static void connection_seal(struct connection *connection)
 }
 
 /* At the end of the loop's round. */
-void connection_on_seal(evutil_socket_t fd, short what, void *ctx)
+void connection_on_send(evutil_socket_t fd, short what, void *ctx)
 {
 	(void)fd;
 	(void)what;
 	struct connection_server *server = ctx;
 	struct connection *connection;
-	while ((connection = LIST_FIRST(&server->unsealed))) {
-		LIST_REMOVE(connection, unsealed_link);
-		connection->unsealed = false;
-		connection_seal(connection);
+	while ((connection = LIST_FIRST(&server->unsent))) {
+		LIST_REMOVE(connection, unsent_link);
+		connection->unsent = false;
+		connection_send_output(connection);
 	}
 }
 
@@ -355,7 +370,9 @@ void connection_attach(struct connection *connection)
 			  connection_on_event, connection);
 	bufferevent_setwatermark(connection->stream, EV_READ, 0,
 				 server->options.protocol->input_max);
-	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
+	/* It is enabled to write from its beginning. Saying so again would ask the kernel when it
+	   may, while there is nothing to write. */
+	bufferevent_enable(connection->stream, EV_READ);
 }
 
 /* --- queries and replies ---------------------------------------------------------------------- */
@@ -409,18 +426,16 @@ void connection_give_up(struct connection *connection)
 void connection_write_aside(struct connection *connection, const void *data, size_t size)
 {
 	struct connection_server *server = connection->server;
-	struct evbuffer *output = connection->tls ? tls_stream_output(connection->tls)
-						  : bufferevent_get_output(connection->stream);
-	if (evbuffer_add(output, data, size) != 0) {
+	if (evbuffer_add(connection_output(connection), data, size) != 0) {
 		connection_give_up(connection);
 		return;
 	}
-	if (!connection->tls || connection->unsealed)
+	if (connection->unsent)
 		return;
-	if (LIST_EMPTY(&server->unsealed))
-		event_active(server->seal, EV_TIMEOUT, 0);
-	LIST_INSERT_HEAD(&server->unsealed, connection, unsealed_link);
-	connection->unsealed = true;
+	if (LIST_EMPTY(&server->unsent))
+		event_active(server->send, EV_TIMEOUT, 0);
+	LIST_INSERT_HEAD(&server->unsent, connection, unsent_link);
+	connection->unsent = true;
 }
 
 void connection_write(struct connection *connection, const void *data, size_t size)

@@ -12,8 +12,9 @@
  *  - work: with CONNECTION_QUERIES_MAX queries of a connection in flight, or CONNECTION_OUTPUT_MAX
  *    octets of replies not yet taken by the client, nothing more is read from it.
  *
- * With TLS, what has been written while the loop served what had come leaves together at the end of
- * that: in as few records and system calls as it fits into.
+ * What has been written while the loop served what had come leaves together at the end of that: in
+ * as few system calls, and with TLS as few records, as it fits into. Only what the kernel does not
+ * take then waits for libevent to say that it may be written.
  *
  * A client that closes its sending side still gets all its replies. One server per worker and
  * protocol, used by the worker's thread alone; counts of connections are shared.
@@ -67,8 +68,9 @@ struct connection {
 	struct connection_server *server;
 	struct bufferevent *stream; /* what the socket brings and takes */
 	struct tls_stream *tls;     /* what is inside; NULL: plain TCP */
-	LIST_ENTRY(connection) unsealed_link;
-	bool unsealed;              /* with TLS: there is output to be sealed, the server knows */
+	struct evbuffer *output;    /* plain TCP's; TLS has one of its own */
+	LIST_ENTRY(connection) unsent_link;
+	bool unsent;                /* there is output to be sent, and the server knows */
 	LIST_HEAD(, query) queries; /* in flight */
 	unsigned int query_count;
 	int64_t progress_ms;

@@ -23,8 +23,8 @@ struct connection_server {
 	struct connection_list handshaking; /* not open yet */
 	struct connection_list connections; /* open */
 	struct evbuffer *sealed; /* from a call of TLS until it is sent, in the same breath */
-	LIST_HEAD(, connection) unsealed; /* that have something to be sealed */
-	struct event *seal;
+	LIST_HEAD(, connection) unsent; /* that have output to be sent */
+	struct event *send;
 	struct event *timer;
 	int64_t timer_ms; /* when it is due; INT64_MAX: it is not set */
 };
@@ -54,6 +54,6 @@ void connection_arm_timer(struct connection_server *server);
 
 /* The server's events. */
 void connection_on_timer(evutil_socket_t fd, short what, void *ctx);
-void connection_on_seal(evutil_socket_t fd, short what, void *ctx);
+void connection_on_send(evutil_socket_t fd, short what, void *ctx);
 
 #endif

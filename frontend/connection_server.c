@@ -9,7 +9,6 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -96,7 +95,8 @@ static struct connection *connection_open(struct connection_server *server, evut
 		goto failed;
 	connection->server = server;
 	connection->stream = stream;
-	if (server->options.tls && !connection_open_tls(connection))
+	if (server->options.tls ? !connection_open_tls(connection)
+				: !(connection->output = evbuffer_new()))
 		goto failed;
 	memcpy(&connection->client, client, (size_t)client_size);
 	LIST_INIT(&connection->queries);
@@ -109,15 +109,6 @@ failed:
 	return NULL;
 }
 
-/* Best effort: replies leave at once, and the kernel keeps few for those who do not read. */
-static void connection_set_options(evutil_socket_t fd)
-{
-	const int on = 1;
-	const int buffer_size = CONNECTION_OUTPUT_MAX;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
-}
-
 static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t fd,
 				 struct sockaddr *client, int client_size, void *ctx)
 {
@@ -128,7 +119,6 @@ static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t 
 		close(fd);
 		return;
 	}
-	connection_set_options(fd);
 	struct connection *connection = connection_open(server, fd, client, client_size);
 	if (!connection) {
 		connection_leave(server, client);
@@ -180,11 +170,11 @@ struct connection_server *connection_server_create(const struct connection_optio
 	TAILQ_INIT(&server->handshaking);
 	TAILQ_INIT(&server->connections);
 	server->timer_ms = INT64_MAX;
-	LIST_INIT(&server->unsealed);
+	LIST_INIT(&server->unsent);
 	server->timer = evtimer_new(options->base, connection_on_timer, server);
-	server->seal = evtimer_new(options->base, connection_on_seal, server);
+	server->send = evtimer_new(options->base, connection_on_send, server);
 	server->sealed = evbuffer_new();
-	if (server->timer && server->seal && server->sealed)
+	if (server->timer && server->send && server->sealed)
 		return server;
 	connection_server_destroy(server);
 	return NULL;
@@ -224,8 +214,8 @@ void connection_server_destroy(struct connection_server *server)
 	connection_close_all(&server->connections);
 	if (server->timer)
 		event_free(server->timer);
-	if (server->seal)
-		event_free(server->seal);
+	if (server->send)
+		event_free(server->send);
 	if (server->sealed)
 		evbuffer_free(server->sealed);
 	free(server);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +16,7 @@
 	(FRONTEND_PROTOCOL_TCP | FRONTEND_PROTOCOL_TLS | FRONTEND_PROTOCOL_HTTPS)
 /* Room for bursts while a worker is busy; the kernel cuts it to net.core.rmem_max. */
 #define LISTEN_UDP_BUFFER (4 * 1024 * 1024)
+#define LISTEN_TCP_SEND_BUFFER (64 * 1024) /* replies that a client has not taken yet */
 
 static int listen_fail(const struct address *address, const char *protocol, char *error,
 		       size_t error_size)
@@ -130,6 +132,9 @@ int listen_open_tcp(const struct address *address, char *error, size_t error_siz
 	int fd = listen_open(address, SOCK_STREAM, true);
 	if (fd < 0)
 		return listen_fail(address, "TCP", error, error_size);
+	/* Best effort. Accepted sockets inherit both, which costs no system calls for each. */
+	listen_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	listen_set(fd, SOL_SOCKET, SO_SNDBUF, LISTEN_TCP_SEND_BUFFER);
 	if (listen(fd, LISTEN_BACKLOG) != 0) {
 		listen_fail(address, "TCP", error, error_size);
 		close(fd);

@@ -16,7 +16,11 @@
  */
 int listen_open_udp(const struct address *address, char *error, size_t error_size);
 
-/* The same for TCP: bound and listening. Either may be bound to an address no interface has yet. */
+/*
+ * The same for TCP: bound and listening. What is written to the sockets that it accepts leaves at
+ * once, and the kernel keeps little of it for clients that do not read. Either may be bound to an
+ * address no interface has yet.
+ */
 int listen_open_tcp(const struct address *address, char *error, size_t error_size);
 
 /*

@@ -16,6 +16,7 @@
 #include "test/unit/suite.h"
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
@@ -138,9 +139,19 @@ static bool take(struct connection *connection)
 	return true;
 }
 
+/* The server's side of the socket takes any size, too: what it does not take has to wait. */
+static int begin(struct connection *connection)
+{
+	const int room = 1 << choose(18);
+	setsockopt(bufferevent_getfd(connection->stream), SOL_SOCKET, SO_SNDBUF, &room,
+		   sizeof(room));
+	return 0;
+}
+
 static const struct connection_protocol protocol = {
 	.size = sizeof(struct connection),
 	.input_max = 2 + MESSAGE_MAX,
+	.begin = begin,
 	.take = take,
 };
 
