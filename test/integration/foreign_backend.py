@@ -20,6 +20,7 @@ all if it is 0:
 
 import collections
 import concurrent.futures
+import os
 import re
 import signal
 import subprocess
@@ -164,6 +165,7 @@ class ForeignBackend:
     def freeze(self):
         """It hangs: the kernel goes on accepting, nobody answers."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until all its threads have stopped
 
     def thaw(self):
         self.process.send_signal(signal.SIGCONT)

@@ -99,6 +99,7 @@ class MysqlServer:
     def pause(self):
         """It takes connections and packets, as far as the kernel does, and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until all its threads have stopped
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)

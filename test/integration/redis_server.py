@@ -8,6 +8,7 @@
 And what the tests of the Redis store have in common: questions to a backend, godwitctl, fixtures.
 """
 
+import os
 import pathlib
 import signal
 import subprocess
@@ -108,6 +109,7 @@ class RedisServer:
     def pause(self):
         """SIGSTOP: from outside as if packets were dropped."""
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)  # until all its threads have stopped
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
