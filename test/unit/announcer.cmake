@@ -1,5 +1,5 @@
 # Each part's tests link that part alone.
-foreach(name prefix bgp_message bgp_session bgp_advertise)
+foreach(name prefix bgp_message bgp_open bgp_update bgp_update_writer bgp_error bgp_session bgp_advertise)
 	godwit_unit_test(${name} godwit_announcer_bgp)
 endforeach()
 foreach(name bfd_packet bfd_session bfd)

@@ -9,6 +9,9 @@
 
 #define WIRE_MAX 8192
 
+/* What every message begins with (RFC 4271 section 4.1). */
+#define MARKER "ffffffffffffffff ffffffffffffffff "
+
 /* Octets from their text; returns how many. */
 static inline size_t wire_hex(const char *text, uint8_t *out)
 {

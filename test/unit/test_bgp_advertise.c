@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 
-#define MARKER "ffffffffffffffff ffffffffffffffff "
 #define ROUTES_MAX 3000
 
 static const struct bgp_agreement external = {

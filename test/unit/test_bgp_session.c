@@ -9,7 +9,6 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#define MARKER "ffffffffffffffff ffffffffffffffff "
 #define KEEPALIVE MARKER "0013 04"
 #define START_MS 1000000 /* when each session begins */
 
