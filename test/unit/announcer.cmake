@@ -11,7 +11,7 @@ endforeach()
 target_sources(test_probe PRIVATE fake_dns.c)
 # The speaker stands on the session and on BFD; one test brings a BFD of its own.
 godwit_unit_test(peer_routes godwit_announcer_speaker)
-foreach(name speaker speaker_bfd)
+foreach(name speaker speaker_peer speaker_newcomer speaker_bfd)
 	godwit_unit_test(${name} godwit_announcer_speaker)
 	target_sources(test_${name} PRIVATE speaker_fixture.c ${CMAKE_SOURCE_DIR}/announcer/metrics.c)
 endforeach()

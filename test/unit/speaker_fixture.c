@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 
+#include <CUnit/CUnit.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -324,4 +325,38 @@ bool raw_expect_end(struct raw *raw)
 	while (raw_receive(raw, message) != 0)
 		continue;
 	return raw->ended;
+}
+
+/* --- a speaker and a raw peer ----------------------------------------------------------------- */
+
+void lab_init(struct lab *lab)
+{
+	struct address here = fixture_address("127.0.0.1", fixture_find_port("127.0.0.1"));
+	lab->there = fixture_address("127.0.0.2", fixture_find_port("127.0.0.2"));
+	lab->listener = raw_listen(&lab->there);
+	loop_start(&lab->loop);
+	node_init(&lab->node, &lab->loop, 64512, LOW_ID, here, 64513, lab->there);
+}
+
+void lab_start(struct lab *lab)
+{
+	lab_init(lab);
+	node_start(&lab->node);
+}
+
+void lab_stop(struct lab *lab)
+{
+	node_stop(&lab->node);
+	close(lab->listener);
+	loop_stop(&lab->loop);
+}
+
+void lab_establish(struct lab *lab, struct raw *raw, uint32_t id)
+{
+	uint8_t message[4096];
+	raw_send_open(raw, 64513, id);
+	raw_send_keepalive(raw);
+	CU_ASSERT_TRUE_FATAL(raw_expect(raw, 1, message));
+	CU_ASSERT_TRUE_FATAL(raw_expect(raw, 4, message));
+	CU_ASSERT_TRUE_FATAL(loop_until(&lab->loop, node_is_established, &lab->node));
 }

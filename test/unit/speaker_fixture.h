@@ -15,6 +15,10 @@
 
 #define FIXTURE_DEADLINE_MS 10000
 
+/* Router IDs: which of two is higher decides which of two connections stays. */
+#define LOW_ID 0xc0000201u  /* 192.0.2.1 */
+#define HIGH_ID 0xc00002c8u /* 192.0.2.200 */
+
 struct event_base;
 
 /* One loop and its counters; the speakers of a test all run on it. */
@@ -115,5 +119,23 @@ bool raw_expect_notification(struct raw *raw, uint8_t code, uint8_t subcode);
 
 /* Turns the loop until the connection has ended; false when it does not. */
 bool raw_expect_end(struct raw *raw);
+
+/* --- a speaker and a raw peer ----------------------------------------------------------------- */
+
+/* A speaker of AS 64512 whose peer, 127.0.0.2 of AS 64513, is the test. */
+struct lab {
+	struct loop loop;
+	struct node node;
+	struct address there; /* where the speaker looks for its peer */
+	int listener;
+};
+
+/* The test may change the configuration before node_start; lab_start does both. */
+void lab_init(struct lab *lab);
+void lab_start(struct lab *lab);
+void lab_stop(struct lab *lab);
+
+/* Brings a raw connection to Established; its identifier is `id`. */
+void lab_establish(struct lab *lab, struct raw *raw, uint32_t id);
 
 #endif

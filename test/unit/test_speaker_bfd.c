@@ -16,9 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define LOW_ID 0xc0000201u
-#define HIGH_ID 0xc00002c8u
-
 /* --- the BFD ---------------------------------------------------------------------------------- */
 
 struct bfd {
@@ -74,23 +71,13 @@ static void link_change(enum bfd_state state, enum bfd_state remote, uint8_t dia
 
 /* --- a speaker whose peer is the test --------------------------------------------------------- */
 
-struct lab {
-	struct loop loop;
-	struct node node;
-	struct address there;
-	int listener;
-};
-
-static void lab_init(struct lab *lab)
+/* A lab whose speaker uses the BFD above. */
+static void bfd_lab_init(struct lab *lab)
 {
-	struct address here = fixture_address("127.0.0.1", fixture_find_port("127.0.0.1"));
-	lab->there = fixture_address("127.0.0.2", fixture_find_port("127.0.0.2"));
-	lab->listener = raw_listen(&lab->there);
+	lab_init(lab);
 	memset(&the_link, 0, sizeof(the_link));
 	the_link.status.state = BFD_DOWN;
 	the_bfd.event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	loop_start(&lab->loop);
-	node_init(&lab->node, &lab->loop, 64512, LOW_ID, here, 64513, lab->there);
 	lab->node.bfd = &the_bfd;
 	lab->node.peer.bfd = (struct announcer_bfd){
 		.enabled = true,
@@ -100,32 +87,26 @@ static void lab_init(struct lab *lab)
 	};
 }
 
-static void lab_stop(struct lab *lab)
+static void bfd_lab_stop(struct lab *lab)
 {
-	node_stop(&lab->node);
-	close(lab->listener);
+	lab_stop(lab);
 	close(the_bfd.event);
-	loop_stop(&lab->loop);
 }
 
 /* The next session, established. */
-static void lab_establish(struct lab *lab, struct raw *raw)
+static void accept_session(struct lab *lab, struct raw *raw)
 {
-	uint8_t message[4096];
 	raw_accept(raw, &lab->loop, lab->listener);
-	raw_send_open(raw, 64513, HIGH_ID);
-	raw_send_keepalive(raw);
-	CU_ASSERT_TRUE_FATAL(raw_expect(raw, 4, message));
-	CU_ASSERT_TRUE_FATAL(loop_until(&lab->loop, node_is_established, &lab->node));
+	lab_establish(lab, raw, HIGH_ID);
 }
 
 static void test_down_closes_the_session_at_once(void)
 {
 	struct lab lab;
 	struct raw raw;
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	node_start(&lab.node);
-	lab_establish(&lab, &raw); /* a BFD that is not up holds nothing back */
+	accept_session(&lab, &raw); /* a BFD that is not up holds nothing back */
 	link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
 	loop_for(&lab.loop, 10);
 	CU_ASSERT_TRUE(node_status(&lab.node).has_bfd);
@@ -140,9 +121,9 @@ static void test_down_closes_the_session_at_once(void)
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_BFD_CLOSED), 1);
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_LOST), 1);
 	raw_close(&raw);
-	lab_establish(&lab, &raw);
+	accept_session(&lab, &raw);
 	raw_close(&raw);
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 /* Down and up again before anybody looked: packets were lost for too long all the same. */
@@ -150,25 +131,25 @@ static void test_a_short_down_counts_too(void)
 {
 	struct lab lab;
 	struct raw raw;
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	node_start(&lab.node);
 	link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
-	lab_establish(&lab, &raw);
+	accept_session(&lab, &raw);
 	link_change(BFD_DOWN, BFD_UP, BFD_DIAG_EXPIRED);
 	link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
 	CU_ASSERT_TRUE(raw_expect_notification(&raw, 6, 10));
 	raw_close(&raw);
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 static void test_a_remote_admin_down_leaves_the_session(void)
 {
 	struct lab lab;
 	struct raw raw;
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	node_start(&lab.node);
 	link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
-	lab_establish(&lab, &raw);
+	accept_session(&lab, &raw);
 	link_change(BFD_DOWN, BFD_ADMIN_DOWN, BFD_DIAG_NEIGHBOR_DOWN);
 	loop_for(&lab.loop, 30);
 	CU_ASSERT_TRUE(node_is_established(&lab.node));
@@ -178,7 +159,7 @@ static void test_a_remote_admin_down_leaves_the_session(void)
 	link_change(BFD_DOWN, BFD_DOWN, BFD_DIAG_NEIGHBOR_DOWN);
 	CU_ASSERT_TRUE(raw_expect_notification(&raw, 6, 10));
 	raw_close(&raw);
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 static bool lab_has_tried_four_times(void *ctx)
@@ -190,7 +171,7 @@ static void test_up_ends_the_wait_between_tries(void)
 {
 	struct lab lab;
 	struct raw raw;
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	lab.node.config.connect_retry_ms = 60000;
 	close(lab.listener);
 	node_start(&lab.node);
@@ -199,9 +180,9 @@ static void test_up_ends_the_wait_between_tries(void)
 	link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE); /* the next try is 600 ms away, or more */
 	loop_for(&lab.loop, 100);
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_CONNECTS), 5);
-	lab_establish(&lab, &raw);
+	accept_session(&lab, &raw);
 	raw_close(&raw);
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 /* A listener with a key drops SYNs without it, as a broken link does. */
@@ -220,7 +201,7 @@ static void test_up_does_not_wait_for_a_lost_syn(void)
 {
 	struct lab lab;
 	struct raw raw;
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	if (lab_drop_connections(&lab, true)) {
 		node_start(&lab.node);
 		loop_for(&lab.loop, 30);
@@ -228,18 +209,18 @@ static void test_up_does_not_wait_for_a_lost_syn(void)
 		lab_drop_connections(&lab, false);
 		int64_t since_ms = clock_now_ms();
 		link_change(BFD_UP, BFD_UP, BFD_DIAG_NONE);
-		lab_establish(&lab, &raw);
+		accept_session(&lab, &raw);
 		CU_ASSERT_TRUE(clock_now_ms() - since_ms < 500); /* SYN comes again after 1 s */
 		raw_close(&raw);
 	}
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 static void test_the_link_is_as_configured(void)
 {
 	struct lab lab;
 	char error[256] = "";
-	lab_init(&lab);
+	bfd_lab_init(&lab);
 	lab.node.peer.multihop = 3;
 	lab.node.peer.ttl_security = true;
 	node_start(&lab.node);
@@ -262,7 +243,7 @@ static void test_the_link_is_as_configured(void)
 	};
 	CU_ASSERT_PTR_NULL(speaker_start(&options, error, sizeof(error)));
 	CU_ASSERT_STRING_EQUAL(error, "the fake BFD fails");
-	lab_stop(&lab);
+	bfd_lab_stop(&lab);
 }
 
 int main(void)
