@@ -273,14 +273,37 @@ static bool connection_on_handshake(struct connection *connection)
 	return connection_begin(connection);
 }
 
-/* Opens what the client has sent in TLS: the handshake, or octets for the protocol. */
+/* Sends what the protocol has written, sealed with TLS. It may be gone afterwards. */
+static void connection_send_output(struct connection *connection)
+{
+	if (connection->unsent)
+		LIST_REMOVE(connection, unsent_link);
+	connection->unsent = false;
+	bool sent = connection->tls
+			    ? tls_stream_seal(connection->tls) && connection_send_sealed(connection)
+			    : connection_send(connection, connection->output);
+	if (!sent) {
+		log_warning_limited("reply lost", "reason=%s", "out of memory");
+		connection_close_for(connection, CONNECTION_ERROR);
+	} else if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0) {
+		connection_note_sent(connection);
+	}
+}
+
+/*
+ * Opens what the client has sent in TLS: the handshake, or octets for the protocol. What TLS has to
+ * say to it is sent at once, for the client's next step takes time, too. Only the session ticket,
+ * which ends a handshake, waits for the replies to what has come with the client's last step.
+ */
 static void connection_unseal(struct connection *connection)
 {
+	struct connection_server *server = connection->server;
 	enum tls_stream_state state = tls_stream_receive(connection->tls);
-	if (!connection_send_sealed(connection))
+	bool opens = !connection->open && tls_stream_is_open(connection->tls) &&
+		     state != TLS_STREAM_FAILED;
+	if (!opens && !connection_send_sealed(connection))
 		state = TLS_STREAM_FAILED;
-	if (!connection->open && tls_stream_is_open(connection->tls) &&
-	    state != TLS_STREAM_FAILED && !connection_on_handshake(connection))
+	if (opens && !connection_on_handshake(connection))
 		return;
 	if (!connection->open && state != TLS_STREAM_OPEN) {
 		connection_close_for(connection, CONNECTION_HANDSHAKE_FAILED);
@@ -294,6 +317,9 @@ static void connection_unseal(struct connection *connection)
 		connection_finish(connection);
 	if (connection->open)
 		connection_proceed(connection);
+	/* A connection that is closed leaves nothing there. */
+	if (evbuffer_get_length(server->sealed) > 0)
+		connection_send_output(connection);
 }
 
 static void connection_on_input(struct bufferevent *stream, void *ctx)
@@ -306,20 +332,6 @@ static void connection_on_input(struct bufferevent *stream, void *ctx)
 		connection_proceed(connection);
 }
 
-/* Sends what the protocol has written, sealed with TLS. It may be gone afterwards. */
-static void connection_send_output(struct connection *connection)
-{
-	bool sent = connection->tls
-			    ? tls_stream_seal(connection->tls) && connection_send_sealed(connection)
-			    : connection_send(connection, connection->output);
-	if (!sent) {
-		log_warning_limited("reply lost", "reason=%s", "out of memory");
-		connection_close_for(connection, CONNECTION_ERROR);
-	} else if (evbuffer_get_length(bufferevent_get_output(connection->stream)) == 0) {
-		connection_note_sent(connection);
-	}
-}
-
 /* At the end of the loop's round. */
 void connection_on_send(evutil_socket_t fd, short what, void *ctx)
 {
@@ -327,11 +339,8 @@ void connection_on_send(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	struct connection_server *server = ctx;
 	struct connection *connection;
-	while ((connection = LIST_FIRST(&server->unsent))) {
-		LIST_REMOVE(connection, unsent_link);
-		connection->unsent = false;
+	while ((connection = LIST_FIRST(&server->unsent)))
 		connection_send_output(connection);
-	}
 }
 
 /*
