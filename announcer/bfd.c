@@ -16,6 +16,7 @@
 #include "announcer/bfd.h"
 
 #include "announcer/bfd_link.h"
+#include "announcer/bfd_socket.h"
 #include "common/clock.h"
 #include "common/heartbeat.h"
 

@@ -1,6 +1,7 @@
 /* A session, its socket, and what it says in the log. */
 #include "announcer/bfd_link.h"
 
+#include "announcer/bfd_socket.h"
 #include "common/clock.h"
 
 #include <errno.h>

@@ -12,7 +12,6 @@
 #include "announcer/bfd.h"
 #include "announcer/bfd_report.h"
 #include "announcer/bfd_session.h"
-#include "announcer/bfd_socket.h"
 
 /* Each has source ports of its own to choose from: 64 of the 16384 that there are. */
 #define BFD_LINKS_MAX 256

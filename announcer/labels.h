@@ -9,7 +9,6 @@
 #include "announcer/netlink.h"
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /*

@@ -6,7 +6,6 @@
  */
 #include "announcer/netlink.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <linux/netlink.h>

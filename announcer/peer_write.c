@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #define WRITE_PIECES 16
 

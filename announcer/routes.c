@@ -1,6 +1,7 @@
 /* Services, addresses and labels, brought together. */
 #include "announcer/routes.h"
 
+#include "announcer/labels.h"
 #include "common/log.h"
 
 #include <stdio.h>

@@ -6,7 +6,6 @@
 #define GODWIT_ANNOUNCER_ROUTES_H
 
 #include "announcer/addresses.h"
-#include "announcer/labels.h"
 #include "announcer/service_state.h"
 #include "announcer/speaker.h"
 

@@ -2,7 +2,6 @@
 
 #include "backend/facts.h"
 #include "backend/mirror.h"
-#include "dns/error.h"
 #include "dns/name.h"
 #include "dns/protocol.h"
 #include "dns/query.h"

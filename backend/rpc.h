@@ -24,7 +24,6 @@
 
 #include <grpc/grpc.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 

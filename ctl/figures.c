@@ -3,7 +3,6 @@
 #include "ctl/text.h"
 
 #include <event2/buffer.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
 #ifndef GODWIT_CTL_OPTIONS_H
 #define GODWIT_CTL_OPTIONS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -2,7 +2,6 @@
 
 #include "dns/name.h"
 #include "dns/protocol.h"
-#include "dns/rdata.h"
 
 #include <stdio.h>
 #include <string.h>

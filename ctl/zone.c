@@ -1,5 +1,4 @@
 /* godwitctl init, zone add, zone list and zone delete. */
-#include "ctl/check.h"
 #include "ctl/command.h"
 #include "ctl/rrlist.h"
 #include "ctl/store.h"

@@ -11,7 +11,6 @@
 #include "dns/name.h"
 #include "dns/query.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -21,7 +21,6 @@
 
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -16,7 +16,6 @@
 #ifndef GODWIT_FRONTEND_COHERENCE_H
 #define GODWIT_FRONTEND_COHERENCE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,5 +1,4 @@
 /* godwit-frontend: options, signals, and the order of starting and stopping. */
-#include "common/clock.h"
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/privileges.h"

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "dns/protocol.h"
 #include "dns/reply.h"
 #include "frontend/cache_reply.h"
 #include "frontend/discovery.h"

@@ -26,7 +26,6 @@
 #ifndef GODWIT_FRONTEND_SERVE_H
 #define GODWIT_FRONTEND_SERVE_H
 
-#include "dns/protocol.h"
 #include "frontend/cache.h"
 #include "frontend/config.h"
 #include "frontend/flights.h"

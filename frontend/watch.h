@@ -9,9 +9,6 @@
 
 #include <event2/util.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <sys/queue.h>
 
 struct channel_queue;
 struct channel_stream;

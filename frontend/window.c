@@ -1,6 +1,8 @@
 /* Slots, ids and messages of the questions on a stream. */
 #include "frontend/window.h"
 
+#include <stddef.h>
+
 void window_init(struct window *window)
 {
 	*window = (struct window){.free_count = WINDOW_QUESTIONS};

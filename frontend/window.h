@@ -15,7 +15,6 @@
 #define GODWIT_FRONTEND_WINDOW_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
 

@@ -20,11 +20,9 @@
  */
 #include "storage/mysql_internal.h"
 
-#include "common/clock.h"
 #include "common/log.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #define ROUND_MS 60000
 #define BUSY_ROUND_MS 5000 /* while there is more to trim */

@@ -3,7 +3,6 @@
  *
  * Input: two octets, the type; then the text up to a zero octet; behind that wire data of the type.
  */
-#include "dns/name.h"
 #include "dns/protocol.h"
 #include "dns/rdata.h"
 #include "fuzz.h"

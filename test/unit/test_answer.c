@@ -8,7 +8,6 @@
 #include "backend/answer.h"
 #include "backend/mirror.h"
 #include "dns/protocol.h"
-#include "dns/query.h"
 #include "suite.h"
 #include "zone_text.h"
 

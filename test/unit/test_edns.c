@@ -1,7 +1,6 @@
 /* Options found in queries and added to replies. */
 #include "dns/edns.h"
 #include "dns/protocol.h"
-#include "dns/reply.h"
 #include "suite.h"
 
 #include <string.h>

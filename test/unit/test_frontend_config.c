@@ -2,8 +2,6 @@
 #include "frontend/config.h"
 #include "suite.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

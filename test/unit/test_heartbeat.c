@@ -1,6 +1,5 @@
 /* Threads that move on and threads that hang, by a clock that the test keeps. */
 #include "common/heartbeat.h"
-#include "common/log.h"
 #include "suite.h"
 
 #include <event2/buffer.h>

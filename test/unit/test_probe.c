@@ -5,7 +5,6 @@
 #include "fake_dns.h"
 #include "suite.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <event2/event.h>
 #include <signal.h>

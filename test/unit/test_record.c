@@ -2,7 +2,6 @@
 #include "storage/record.h"
 #include "suite.h"
 
-#include "dns/protocol.h"
 #include "dns/rdata.h"
 
 #include <stdio.h>

@@ -1,7 +1,6 @@
 /* storage/redis_edit.h: what writing RRsets does to a hash, shown as the commands sent for it. */
 #include "storage/redis_edit.h"
 
-#include "dns/protocol.h"
 #include "dns/rdata.h"
 #include "test/unit/suite.h"
 

@@ -2,7 +2,6 @@
 #include "announcer/routes.h"
 #include "suite.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 #include "ctl/check.h"
 #include "ctl/rrlist.h"
 #include "dns/name.h"
-#include "dns/protocol.h"
 #include "dns/rdata.h"
 #include "suite.h"
 

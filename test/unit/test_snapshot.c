@@ -1,7 +1,6 @@
 /* Snapshots: what is saved comes back, and what is damaged does not. */
 #include "backend/mirror.h"
 #include "backend/snapshot.h"
-#include "dns/protocol.h"
 #include "suite.h"
 #include "zone_text.h"
 

@@ -3,8 +3,6 @@
 
 #include "suite.h"
 
-#include <stdlib.h>
-
 static struct window window;
 static struct window_question questions[WINDOW_QUESTIONS + 1];
 
