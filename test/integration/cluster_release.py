@@ -12,7 +12,12 @@ what clients outside of the cluster ask.
 
 import contextlib
 import json
+import os
+import pathlib
+import re
 
+import godwit
+import router_lab
 from chart import CHART, K8S
 from router_lab import SteadyClient
 
@@ -22,8 +27,8 @@ OURS = (
     "serviceaccounts,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers,"
     "servicemonitors,prometheusrules"
 )
-# In which kube-proxy changes its rules and connections on a busy machine, in seconds.
-MOMENT = 0.05
+# For so long a client waits for its answer, in seconds (steady_client.py).
+PATIENCE = 1.0
 INSTANCE = "app.kubernetes.io/instance=godwit"
 
 
@@ -157,27 +162,28 @@ class Release(Namespace):
                             "--tail=15", check=False).stdout
 
     @contextlib.contextmanager
-    def no_lost_query(self, until=None, moves=0):
+    def no_lost_query(self, until=None):
         """All that is asked meanwhile, one question each 5 ms, is answered. `until` gives the time
         after which that is no longer so.
 
-        `moves`: how many pods kube-proxy takes clients' ports away from, each at one moment. It forgets
-        their connections then, and an answer that is on its way at that moment leaves with the pod's own
-        address, whatever the pod does: that one may be missing.
+        When a pod behind a Service ends, kube-proxy forgets its clients' connections; an answer that is
+        on its way just then leaves with the pod's own address, whatever the pod does. Those may be
+        missing: of queries whose connection was seen to be deleted before they were given up.
         """
+        forgotten = Forgotten(self.cluster)
         client = SteadyClient(self.cluster.outside, self.server)
         yield
         end = until() if until else float("inf")
         client.stop()
-        queries = [query for query in json.loads(client._path.read_text()) if query[0] <= end]
+        deleted = forgotten.stop()
+        queries = [query for query in client.queries() if query[0] <= end]
         assert len(queries) > 50
-        moments = []  # [first, last] of what was lost at a time
-        for sent in (sent for sent, answered in queries if answered is None):
-            if moments and sent - moments[-1][0] <= MOMENT:
-                moments[-1][1] = sent
-            else:
-                moments.append([sent, sent])
-        assert len(moments) <= moves, f"lost at {moments}\n{self.cluster.complaints()}"
+        lost = [
+            (sent, port)
+            for sent, answered, port in queries
+            if answered is None and not any(sent <= when <= sent + PATIENCE for when in deleted.get(port, []))
+        ]
+        assert not lost, f"lost {len(lost)} of {len(queries)}: {lost[:50]}\n{self.cluster.complaints()}"
 
     def uninstall_all(self):
         """Nothing is left but what every namespace has."""
@@ -195,6 +201,43 @@ class Release(Namespace):
         self.remove()
 
     given = set()
+
+
+class Forgotten:
+    """Listens to the kernel from now on: connections over UDP that a program, and not their age, takes
+    out of the node's table."""
+
+    _count = 0
+
+    def __init__(self, cluster):
+        Forgotten._count += 1
+        name = cluster.directory / f"conntrack-{Forgotten._count}"
+        name.mkdir()
+        self.program = router_lab.Program(
+            "conntrack", ["conntrack", "-E", "-e", "DESTROY", "-p", "udp", "-o", "timestamp"], name)
+        cluster.lab.keep(self.program)
+        godwit.wait_until(self._listens, 10, 0.01, "conntrack listens")
+
+    def _listens(self):
+        """Whether one of its sockets is a member of a multicast group of NETLINK_NETFILTER."""
+        assert self.program.is_running(), self.program.log()
+        own = set()
+        for file in pathlib.Path(f"/proc/{self.program.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                own.add(os.readlink(file))
+        lines = [line.split() for line in pathlib.Path("/proc/net/netlink").read_text().splitlines()[1:]]
+        return any(
+            line[1] == "12" and int(line[3], 16) and f"socket:[{line[9]}]" in own for line in lines)
+
+    def stop(self):
+        """{client's port: [when its connection was deleted]}"""
+        assert self.program.is_running(), self.program.log()
+        self.program.stop()
+        deleted = {}
+        for when, port in re.findall(
+                r"^\[([\d.]+)\].*? sport=(\d+) .*\[USERSPACE\]", self.program.log(), re.MULTILINE):
+            deleted.setdefault(int(port), []).append(float(when))
+        return deleted
 
 
 def merged(one, other):

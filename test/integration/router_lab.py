@@ -890,12 +890,15 @@ class SteadyClient:
         self._process.wait(20)
         self.stop = lambda: None
 
+    def queries(self):
+        """What became of each, after the end: [sent, answered or None, its port]."""
+        return json.loads(self._path.read_text())
+
     def outage(self, since=0.0, until=float("inf")):
         """Ends it. Counts queries sent between the two times."""
         self.stop()
-        queries = [query for query in json.loads(self._path.read_text())
-                   if since <= query[0] <= until]
-        answered = sorted(when for _, when in queries if when is not None)
+        queries = [query for query in self.queries() if since <= query[0] <= until]
+        answered = sorted(when for _, when, _ in queries if when is not None)
         edges = [queries[0][0], *answered] if queries else []
         silence = max((b - a for a, b in zip(edges, edges[1:])), default=0.0)
         if queries and not answered:

@@ -4,7 +4,7 @@ standard input ends; see SteadyClient in router_lab.py.
     steady_client.py ADDRESS[#PORT] NAME INTERVAL_MS FILE
 
 FILE appears with the first good answer and at the end holds JSON: for each query the time it was
-sent and the time its answer came, or null. Answers other than NOERROR with data do not count, nor do
+sent, the time its answer came, or null, and the port it came from. Answers other than NOERROR with data do not count, nor do
 those that come after PATIENCE.
 """
 
@@ -36,7 +36,7 @@ class Client:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.question = question(name)
         self.path = path
-        self.queries = []  # [sent, answered]
+        self.queries = []  # [sent, answered, port]
         self.open = {}     # (socket's number, id): index into queries
         self.sockets = []
         self.poll = select.poll()
@@ -54,7 +54,7 @@ class Client:
         sock = self.sockets[number % PORTS]
         ident = (number * 40503) & 0xffff
         header = struct.pack(">HHHHHH", ident, 0, 1, 0, 0, 0)
-        self.queries.append([time.time(), None])
+        self.queries.append([time.time(), None, sock.getsockname()[1]])
         self.open[(sock.fileno(), ident)] = number
         try:
             sock.send(header + self.question)
