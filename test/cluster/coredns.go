@@ -1,5 +1,5 @@
-// The cluster's own DNS, for names of Services and pods: CoreDNS with the plugins that this takes and
-// none of the clouds'. scripts/test-cluster builds it.
+// The cluster's own DNS, for names of Services and pods and of machines outside: CoreDNS with the
+// plugins that this takes and none of the clouds'. scripts/test-cluster builds it.
 package main
 
 import (
@@ -7,11 +7,12 @@ import (
 	"github.com/coredns/coredns/coremain"
 	_ "github.com/coredns/coredns/plugin/bind"
 	_ "github.com/coredns/coredns/plugin/errors"
+	_ "github.com/coredns/coredns/plugin/hosts"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/ready"
 )
 
 func main() {
-	dnsserver.Directives = []string{"bind", "ready", "errors", "kubernetes"}
+	dnsserver.Directives = []string{"bind", "ready", "errors", "hosts", "kubernetes"}
 	coremain.Run()
 }

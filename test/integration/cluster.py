@@ -1,19 +1,21 @@
-"""A Kubernetes cluster of one node, for test_cluster.py. scripts/test-cluster makes its programs and
-calls the tests in namespaces of their own (test/cluster/node), in which this takes the place of the
-machine: addresses, directories and cgroups are as on a node that has nothing else to do.
+"""A Kubernetes cluster, for test_cluster.py and test_cluster_public.py. scripts/test-cluster makes its
+programs and calls the tests in namespaces of their own (test/cluster/node), in which this takes the place
+of the machine: addresses, directories and cgroups are as on a node that has nothing else to do.
 
     Cluster()                   a context manager, empty at first
         .start_control_plane()  etcd, kube-apiserver, kube-controller-manager, kube-scheduler
-        .start_node()           containerd, kubelet, kube-proxy, CoreDNS; images imported
-        .outside                a network namespace beside the node's, where clients and routers are
+        .start_node()           where the tests are; .nodes[0], a cluster_node.Node
+        .start_second_node()    beside it; .nodes[1]
+        .outside                a network namespace beside the nodes', where clients and routers are
+        .plug(run, name)        gives a namespace an eth0 beside the nodes'
         .kubectl(...), .helm(...)          as the administrator, or another `user`
         .get(kind, name)        an object, or all of a kind, as from `kubectl get -o json`
         .apply(objects)         creates or changes objects
         .wait_until(condition)  and what is wrong in the cluster when it does not come true
 
-The node is 10.77.0.2 and fd77::2; pods, Services and what a load balancer gives out are addresses that
-`outside` routes to it. Pods are plugged in by the CNI's `ptp`: NetworkPolicies are taken by the API, but
-nobody enforces them.
+Nodes are 10.77.0.2 and fd77::2, 10.77.0.3 and fd77::3; pods and what a load balancer gives out have
+addresses that `outside` routes to them, the latter to the first. NetworkPolicies are taken by the API,
+but nobody enforces them.
 """
 
 import contextlib
@@ -26,17 +28,17 @@ import subprocess
 import godwit
 import router_lab
 from chart import HELM, yaml
+from cluster_node import NAMES, ROUTER, ROUTER6, Node
 
 TOOLS = os.environ.get("GODWIT_CLUSTER")
 IMAGE = os.environ.get("GODWIT_IMAGE")
 
-NODE, NODE6 = "10.77.0.2", "fd77::2"
-ROUTER, ROUTER6 = "10.77.0.1", "fd77::1"
-PODS, PODS6 = "10.244.0.0/24", "fd77:244::/112"
+NODE, NODE6 = "10.77.0.2", "fd77::2"  # the first, with the control plane
 SERVICES, SERVICES6 = "10.96.0.0/16", "fd77:96::/112"
-CLUSTER_DNS = "169.254.20.10"
 # What a load balancer in front of the cluster, or an anycast router, would have.
 PUBLIC, PUBLIC6 = "10.53.0.0/16", "fd77:53::/64"
+# Machines outside, by names that the cluster's DNS knows.
+DATABASES = {"db1.internal.example": "10.77.0.11", "db2.internal.example": "10.77.0.12"}
 
 USERS = {
     # Names by which kube-apiserver's own RBAC rules know them.
@@ -44,7 +46,7 @@ USERS = {
     "controller-manager": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
     "proxy": ("system:kube-proxy", ""),
-    "kubelet": ("system:node:node", "system:nodes"),
+    **{f"kubelet-{name}": (f"system:node:{name}", "system:nodes") for name in NAMES},
     "installer": ("installer", ""),
 }
 
@@ -58,6 +60,9 @@ class Cluster:
         # The programs' output outlives them: the script keeps this directory.
         self.logs = self.tools / "logs"
         self.cgroup = os.environ["GODWIT_CLUSTER_CGROUP"]
+        self.hosts = DATABASES
+        repository, tag = IMAGE.rsplit(":", 1)
+        self.image = {"repository": repository, "tag": tag, "pullPolicy": "Never"}
         path = [self.tools / "bin", self.tools / "root/usr/bin", os.environ["PATH"]]
         self.environment = {**os.environ, "PATH": os.pathsep.join(map(str, path))}
         self._make_network()
@@ -71,22 +76,20 @@ class Cluster:
 
     def _make_network(self):
         self.outside = self.lab.namespace("outside")
-        godwit.run("ip", "link", "set", "lo", "up")
-        godwit.run("ip", "address", "add", f"{CLUSTER_DNS}/32", "dev", "lo")
-        godwit.run("ip", "link", "add", "name", "eth0", "type", "veth", "peer", "name", "node",
-                   "netns", self.outside.path)
-        godwit.run("ip", "link", "set", "eth0", "up")
-        self.outside.run("ip", "link", "set", "node", "up")
-        godwit.run("ip", "address", "add", f"{NODE}/24", "dev", "eth0")
-        godwit.run("ip", "address", "add", f"{NODE6}/64", "dev", "eth0", "nodad")
-        self.outside.add_address("node", f"{ROUTER}/24")
-        self.outside.add_address("node", f"{ROUTER6}/64")
-        godwit.run("ip", "route", "add", "default", "via", ROUTER)
-        godwit.run("ip", "route", "add", "default", "via", ROUTER6)
+        self.outside.run("ip", "link", "add", "nodes", "type", "bridge", "mcast_snooping", "0")
+        self.outside.run("ip", "link", "set", "nodes", "up")
+        self.outside.add_address("nodes", f"{ROUTER}/24")
+        self.outside.add_address("nodes", f"{ROUTER6}/64")
+        self.outside.forward()
+        self.nodes = [Node(self, 0)]
         self.outside.run("ip", "route", "add", PUBLIC, "via", NODE)
         self.outside.run("ip", "route", "add", PUBLIC6, "via", NODE6)
-        for name in ("ipv4/ip_forward", "ipv6/conf/all/forwarding"):
-            pathlib.Path("/proc/sys/net", name).write_text("1")
+
+    def plug(self, run, name):
+        run("ip", "link", "add", "name", "eth0", "type", "veth", "peer", "name", name,
+            "netns", self.outside.path)
+        run("ip", "link", "set", "eth0", "up")
+        self.outside.run("ip", "link", "set", "dev", name, "master", "nodes", "up")
 
     def _make_users(self):
         self._tokens = {user: secrets.token_hex(16) for user in USERS}
@@ -111,9 +114,9 @@ class Cluster:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         return path
 
-    def start(self, *command):
-        name = pathlib.Path(command[0]).name
-        program = router_lab.Program(name, command, self.logs, self.environment)
+    def start(self, *command, enter=(), suffix=""):
+        name = pathlib.Path(command[0]).name + suffix
+        program = router_lab.Program(name, [*enter, *command], self.logs, self.environment)
         return self.lab.keep(program)
 
     # --- the control plane ------------------------------------------------------------------------
@@ -139,12 +142,12 @@ class Cluster:
         godwit.wait_until(
             lambda: self.kubectl("get", "--raw", "/readyz", check=False).stdout == "ok", 120, 0.2,
             f"kube-apiserver is ready, see {self.logs}")
-        self.start("kube-controller-manager", "--kubeconfig", self._kubeconfig("controller-manager"),
+        self.start("kube-controller-manager", "--kubeconfig", self.kubeconfig("controller-manager"),
                    "--use-service-account-credentials", "--service-account-private-key-file", key,
                    "--leader-elect=false", "--bind-address", "127.0.0.1",
                    "--cert-dir", self.directory / "controller-manager",
                    "--authentication-skip-lookup")
-        self.start("kube-scheduler", "--kubeconfig", self._kubeconfig("scheduler"),
+        self.start("kube-scheduler", "--kubeconfig", self.kubeconfig("scheduler"),
                    "--leader-elect=false", "--bind-address", "127.0.0.1",
                    "--cert-dir", self.directory / "scheduler", "--authentication-skip-lookup")
         # What the chart's monitoring speaks of is not Kubernetes' own.
@@ -153,98 +156,17 @@ class Cluster:
         self.wait_until(lambda: self.get("serviceaccount", "default", namespace="default"),
                         "controllers are at work")
 
-    def _kubeconfig(self, user):
+    def kubeconfig(self, user):
         return self.directory / f"{user}.kubeconfig"
 
-    # --- the node ---------------------------------------------------------------------------------
+    # --- nodes ------------------------------------------------------------------------------------
 
     def start_node(self):
-        self._start_containerd()
-        self._start_cluster_dns()
-        self.start("kube-proxy", "--config", self.write("proxy.yaml", {
-            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-            "kind": "KubeProxyConfiguration",
-            "clientConnection": {"kubeconfig": str(self._kubeconfig("proxy"))},
-            "mode": "iptables",
-            "clusterCIDR": f"{PODS},{PODS6}",
-            "hostnameOverride": "node",
-            "bindAddress": NODE,
-            # The table of connections is the whole machine's: its size stays.
-            "conntrack": {"maxPerCore": 0, "min": 0},
-        }))
-        self.start("kubelet", "--config", self.write("kubelet.yaml", {
-            "apiVersion": "kubelet.config.k8s.io/v1beta1",
-            "kind": "KubeletConfiguration",
-            "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
-            "authorization": {"mode": "AlwaysAllow"},
-            "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
-            "cgroupDriver": "cgroupfs",
-            "cgroupRoot": self.cgroup,
-            "failCgroupV1": False,
-            "failSwapOn": False,
-            "clusterDNS": [CLUSTER_DNS],
-            "clusterDomain": "cluster.local",
-            "resolvConf": "",
-            "syncFrequency": "10s",  # how soon a changed Secret is in a pod
-            "volumePluginDir": str(self.directory / "volume-plugins"),
-            # Its disk is memory, and as full as the tests make it.
-            "localStorageCapacityIsolation": False,
-            "imageGCHighThresholdPercent": 100,
-            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "0%",
-                             "nodefs.inodesFree": "0%", "imagefs.available": "0%"},
-        }), "--kubeconfig", self._kubeconfig("kubelet"), "--hostname-override", "node",
-            "--node-ip", f"{NODE},{NODE6}", "--cert-dir", self.directory / "kubelet")
-        self.wait_until(lambda: self.get("node", "node"), "the node has registered", 60)
-        self.kubectl("wait", "--for=condition=Ready", "node/node", "--timeout=60s")
+        self.nodes[0].start()
 
-    def _start_containerd(self):
-        self.write("cni/10-pods.conflist", {
-            "cniVersion": "1.0.0",
-            "name": "pods",
-            "plugins": [{
-                "type": "ptp",
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": str(self.directory / "addresses"),
-                    "ranges": [[{"subnet": PODS}], [{"subnet": PODS6}]],
-                    "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
-                },
-            }],
-        })
-        config = self.write("containerd.toml", f"""
-version = 2
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.internal.v1.opt"]
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "localhost/pause:1"
-  disable_apparmor = true
-  restrict_oom_score_adj = true # a virtual machine may lack CAP_SYS_RESOURCE
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "{self.directory}/cni"
-""")
-        self.start("containerd", "--config", config)
-        self.wait_until(lambda: self.ctr("version", check=False).returncode == 0, "containerd is up", 20)
-        for image in sorted((self.tools / "images").glob("*.tar")):
-            self.ctr("images", "import", image)
-        repository, tag = IMAGE.rsplit(":", 1)
-        self.image = {"repository": repository, "tag": tag, "pullPolicy": "Never"}
-
-    def ctr(self, *arguments, check=True):
-        return self._run("ctr", "--namespace", "k8s.io", *arguments, check=check)
-
-    def _start_cluster_dns(self):
-        self.start("coredns", "-conf", self.write("Corefile", f"""
-cluster.local in-addr.arpa ip6.arpa {{
-	bind {CLUSTER_DNS}
-	ready 127.0.0.1:8181
-	errors
-	kubernetes {{
-		kubeconfig {self._kubeconfig("admin")}
-	}}
-}}
-"""))
+    def start_second_node(self):
+        self.nodes.append(Node(self, 1))
+        self.nodes[1].start()
 
     # --- talking to it ----------------------------------------------------------------------------
 
@@ -256,10 +178,10 @@ cluster.local in-addr.arpa ip6.arpa {{
         return done
 
     def kubectl(self, *arguments, user="admin", **options):
-        return self._run("kubectl", "--kubeconfig", self._kubeconfig(user), *arguments, **options)
+        return self._run("kubectl", "--kubeconfig", self.kubeconfig(user), *arguments, **options)
 
     def helm(self, *arguments, user="admin", **options):
-        return self._run(HELM, "--kubeconfig", self._kubeconfig(user), *arguments, **options)
+        return self._run(HELM, "--kubeconfig", self.kubeconfig(user), *arguments, **options)
 
     def get(self, kind, *name, namespace="dns", selector=None):
         """One object, or None; without a name the list of all."""

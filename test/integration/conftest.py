@@ -6,6 +6,8 @@
     start_frontend      start_frontend([backend or "host:port", ...], **config) -> Frontend
     backend             a ready Backend on `store`
     frontend            a ready Frontend in front of `backend`
+    cluster             a Kubernetes cluster.Cluster without a node: pods are made, and wait for one
+    node                the same with its node; tests of scripts/test-cluster alone ask for the two
 
 `config` overrides top-level keys of the daemon's configuration (listen=[...], log={...}). All
 daemons started through the fixtures are ended with SIGTERM after the test, which fails when one
@@ -66,6 +68,21 @@ def backend(store, start_backend):
 @pytest.fixture
 def frontend(backend, start_frontend):
     return start_frontend([backend]).wait_ready()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    import cluster as kubernetes
+
+    with kubernetes.Cluster() as cluster:
+        cluster.start_control_plane()
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def node(cluster):
+    cluster.start_node()
+    return cluster
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
