@@ -167,8 +167,7 @@ void node_clear(struct mirror *mirror, struct mirror_node *node);
 /* Discards every node of a zone that readers cannot reach any more. */
 void node_remove_all(struct mirror *mirror, struct mirror_zone *zone);
 
-/* --- what changed: the writer's ------------------------------------------------------------------
- */
+/* --- what changed: the writer's --------------------------------------------------------------- */
 
 /* A node's records changed; with `cut`, whether it takes over what is below it may have too. */
 void mirror_observe_node(struct mirror *mirror, const struct mirror_node *node, bool cut);

@@ -15,8 +15,7 @@
 #define CHANGES_MAX 100000
 #define NAMES_MAX 5000
 
-/* --- gathering ----------------------------------------------------------------------------------
- */
+/* --- gathering -------------------------------------------------------------------------------- */
 
 void mysql_changes_clear(struct mysql_changes *changes)
 {
@@ -93,8 +92,7 @@ bool mysql_changes_add(struct mysql_changes *changes, int64_t zone, const char *
 	return true;
 }
 
-/* --- zones added, renamed and deleted -----------------------------------------------------------
- */
+/* --- zones added, renamed and deleted --------------------------------------------------------- */
 
 /* One look's tools, passed along. */
 struct delivery {
@@ -217,8 +215,7 @@ static int deliver_zones(struct delivery *delivery, const struct mysql_changes *
 	return status;
 }
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* Hands over the changed names of one zone: the `count` changes from `first` on. */
 static int deliver_zone_names(struct delivery *delivery, const struct mysql_change *first,

@@ -51,8 +51,7 @@ void mysql_store_close(struct mysql_store *store)
 	store->unproven = true;
 }
 
-/* --- one host -----------------------------------------------------------------------------------
- */
+/* --- one host --------------------------------------------------------------------------------- */
 
 /* Reads the password's file, whose first line it is; at most `size` octets with the NUL. */
 static int read_password(struct mysql_store *store, char *password, size_t size)
@@ -155,8 +154,7 @@ static int connect_host(struct mysql_store *store)
 	return store->db ? STORAGE_OK : STORAGE_UNAVAILABLE;
 }
 
-/* --- is it the right one ------------------------------------------------------------------------
- */
+/* --- is it the right one ---------------------------------------------------------------------- */
 
 /* What a server says of its role. */
 struct role {
@@ -268,8 +266,7 @@ static int open_host(struct mysql_store *store)
 	return status;
 }
 
-/* --- all of them --------------------------------------------------------------------------------
- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 int mysql_store_open(struct storage *storage)
 {

@@ -39,8 +39,7 @@
 
 static const char doing[] = "read changes";
 
-/* --- where changes stand ------------------------------------------------------------------------
- */
+/* --- where changes stand ---------------------------------------------------------------------- */
 
 int mysql_follow_fail_lost(struct mysql_store *store)
 {
@@ -155,8 +154,7 @@ int mysql_follow_start(struct mysql_store *store)
 	return status;
 }
 
-/* --- looking ------------------------------------------------------------------------------------
- */
+/* --- looking ---------------------------------------------------------------------------------- */
 
 /* Appends "OR seq BETWEEN ..." for some of the missing ranges. */
 static void add_ranges(struct mysql_store *store, size_t first, size_t end)

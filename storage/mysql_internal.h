@@ -101,15 +101,13 @@ static inline struct mysql_store *mysql_store_of(struct storage *storage)
 	return (struct mysql_store *)storage;
 }
 
-/* --- mysql_connect.c ----------------------------------------------------------------------------
- */
+/* --- mysql_connect.c -------------------------------------------------------------------------- */
 
 int mysql_store_open(struct storage *storage);
 /* Ends the connection at once, whatever it is in the middle of. */
 void mysql_store_close(struct mysql_store *store);
 
-/* --- mysql_query.c ------------------------------------------------------------------------------
- */
+/* --- mysql_query.c ---------------------------------------------------------------------------- */
 
 /*
  * Sets the error line from the client library's last one: "cannot DOING: ...", with what to do
@@ -169,8 +167,7 @@ static inline const char *mysql_store_name_key(const struct mysql_store *store)
 /* Appends "'x', 'x.'" to store->statement: both spellings a name may have in the tables. */
 void mysql_store_add_spellings(struct mysql_store *store, const char *name);
 
-/* --- mysql_schema.c -----------------------------------------------------------------------------
- */
+/* --- mysql_schema.c --------------------------------------------------------------------------- */
 
 int mysql_store_init(struct storage *storage);
 /* STORAGE_OK when the connection is open and every table is there, and trigger, if visible. */
@@ -193,8 +190,7 @@ int mysql_names_read_zone(struct mysql_store *store, struct powerdns_zone *zone,
 int mysql_names_look_up(struct mysql_store *store, const struct powerdns_zone *zone,
 			char *const *names, size_t count, storage_name_fn *each, void *ctx);
 
-/* --- mysql_read.c -------------------------------------------------------------------------------
- */
+/* --- mysql_read.c ----------------------------------------------------------------------------- */
 
 int mysql_store_load(struct storage *storage, const struct storage_sink *sink);
 int mysql_store_zone_find(struct storage *storage, const char *apex);
@@ -220,8 +216,7 @@ int mysql_deliver_zone(struct mysql_store *store, struct powerdns_zone *zone,
 int mysql_deliver_names(struct mysql_store *store, const struct powerdns_zone *zone,
 			char *const *names, size_t count, const struct storage_sink *sink);
 
-/* --- mysql_follow.c and its parts ---------------------------------------------------------------
- */
+/* --- mysql_follow.c and its parts ------------------------------------------------------------- */
 
 int mysql_store_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms);
 /* Within a consistent view: notes where the changes stand, and what is missing among them. */
@@ -278,8 +273,7 @@ int mysql_history_check(struct mysql_store *store, bool changed, int64_t now_ms)
 void mysql_trim_as_follower(struct mysql_store *store, int64_t now_ms);
 void mysql_trim_as_writer(struct mysql_store *store);
 
-/* --- mysql_write.c ------------------------------------------------------------------------------
- */
+/* --- mysql_write.c ---------------------------------------------------------------------------- */
 
 void mysql_writer_destroy(struct mysql_writer *writer);
 int mysql_store_begin(struct storage *storage);

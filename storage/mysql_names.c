@@ -51,8 +51,7 @@ static bool add_row(struct powerdns_rows *rows, MYSQL_ROW row, size_t type_size,
 	return powerdns_rows_add(rows, &record);
 }
 
-/* --- rows in the order of their names -----------------------------------------------------------
- */
+/* --- rows in the order of their names --------------------------------------------------------- */
 
 /* What one owner has in one zone. */
 struct group {
@@ -161,8 +160,7 @@ static int read_names(struct reader *reader)
 	return status;
 }
 
-/* --- all zones, or one --------------------------------------------------------------------------
- */
+/* --- all zones, or one ------------------------------------------------------------------------ */
 
 /* Begins store->statement as one for all served rows, with the index named if there is one. */
 static void start_rows(struct mysql_store *store, bool by_name)
@@ -196,8 +194,7 @@ int mysql_names_read_zone(struct mysql_store *store, struct powerdns_zone *zone,
 	return read_names(&reader);
 }
 
-/* --- some names ---------------------------------------------------------------------------------
- */
+/* --- some names ------------------------------------------------------------------------------- */
 
 /* A row, and which of the names asked for it belongs to. */
 struct found_row {

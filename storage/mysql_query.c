@@ -23,8 +23,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* --- errors -------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 struct meaning {
 	unsigned int code;
@@ -94,8 +93,7 @@ int mysql_store_fail_memory(struct mysql_store *store)
 			    store->place);
 }
 
-/* --- statements ---------------------------------------------------------------------------------
- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 /* Waits until the reply begins to arrive. */
 static int wait_reply(struct mysql_store *store, int limit_ms, const char *doing)
@@ -207,8 +205,7 @@ const char *mysql_result_text(const struct mysql_result *result, unsigned int co
 	return result->row[column] ? result->row[column] : "";
 }
 
-/* --- consistent views ---------------------------------------------------------------------------
- */
+/* --- consistent views ------------------------------------------------------------------------- */
 
 int mysql_store_read_begin(struct mysql_store *store)
 {
@@ -230,8 +227,7 @@ void mysql_store_read_end(struct mysql_store *store)
 		memcpy(store->base.error, error, sizeof(error));
 }
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 void mysql_store_add_quoted(struct mysql_store *store, struct mysql_text *statement,
 			    const char *text, size_t size)

@@ -18,8 +18,7 @@
 
 static const char doing[] = "read zones";
 
-/* --- zones --------------------------------------------------------------------------------------
- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 /* Reads all zones. */
 static int read_zones(struct mysql_store *store, struct powerdns_zones *zones)
@@ -82,8 +81,7 @@ int mysql_store_get_zone_id(struct mysql_store *store, const char *apex, int64_t
 	return mysql_store_find_zone(store, apex, NULL, id);
 }
 
-/* --- handing over -------------------------------------------------------------------------------
- */
+/* --- handing over ----------------------------------------------------------------------------- */
 
 static int deliver_name(void *ctx, const struct storage_name *name)
 {
@@ -110,8 +108,7 @@ int mysql_deliver_names(struct mysql_store *store, const struct powerdns_zone *z
 	return mysql_names_look_up(store, zone, names, count, deliver_name, &receiver);
 }
 
-/* --- loading ------------------------------------------------------------------------------------
- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 static int deliver_all(struct mysql_store *store, const struct storage_sink *sink)
 {
@@ -163,8 +160,7 @@ int mysql_store_load(struct storage *storage, const struct storage_sink *sink)
 	return status;
 }
 
-/* --- godwitctl's reads --------------------------------------------------------------------------
- */
+/* --- godwitctl's reads ------------------------------------------------------------------------ */
 
 int mysql_store_zone_find(struct storage *storage, const char *apex)
 {

@@ -152,8 +152,7 @@ static const struct schema_object objects[] = {
 
 #define OBJECTS (sizeof(objects) / sizeof(objects[0]))
 
-/* --- checking -----------------------------------------------------------------------------------
- */
+/* --- checking --------------------------------------------------------------------------------- */
 
 /* Which objects are there, as far as this account may see: `found` has OBJECTS entries. */
 static int find_objects(struct mysql_store *store, bool *found)
@@ -306,8 +305,7 @@ int mysql_schema_check(struct mysql_store *store)
 	return status;
 }
 
-/* --- creating -----------------------------------------------------------------------------------
- */
+/* --- creating --------------------------------------------------------------------------------- */
 
 /* Says which statement failed, and all that init needs. */
 static int fail_create(struct mysql_store *store, const struct schema_object *object)

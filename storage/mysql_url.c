@@ -77,8 +77,7 @@ static int parse_number(const char *text, size_t size, int max)
 	return value <= max ? value : -1;
 }
 
-/* --- user and hosts -----------------------------------------------------------------------------
- */
+/* --- user and hosts --------------------------------------------------------------------------- */
 
 static bool parse_user(struct mysql_url *url, const char *text, size_t size,
 		       const struct complaint *complaint)
@@ -145,8 +144,7 @@ static bool parse_hosts(struct mysql_url *url, const char *text, size_t size,
 	return true;
 }
 
-/* --- parameters ---------------------------------------------------------------------------------
- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 static bool set_tls(struct mysql_url *url, const char *value, const struct complaint *complaint)
 {

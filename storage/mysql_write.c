@@ -47,8 +47,7 @@ struct mysql_writer {
 	size_t row_count;
 };
 
-/* --- hashes -------------------------------------------------------------------------------------
- */
+/* --- hashes ----------------------------------------------------------------------------------- */
 
 static bool hashes_grow(struct rrset_hashes *hashes)
 {
@@ -104,8 +103,7 @@ static uint64_t hash_rrset(int64_t zone, const char *owner, const char *type)
 	return hash ? hash : 1;
 }
 
-/* --- transactions -------------------------------------------------------------------------------
- */
+/* --- transactions ----------------------------------------------------------------------------- */
 
 /* Forgets what belongs to one transaction. */
 static void reset(struct mysql_writer *writer)
@@ -215,8 +213,7 @@ void mysql_store_rollback(struct storage *storage)
 	memcpy(storage->error, error, sizeof(error));
 }
 
-/* --- zones --------------------------------------------------------------------------------------
- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 /* The zone last written to may be gone, or another. */
 static void forget_zone(struct mysql_writer *writer)
@@ -317,8 +314,7 @@ int mysql_store_zone_delete(struct storage *storage, const char *apex)
 	return status;
 }
 
-/* --- RRsets -------------------------------------------------------------------------------------
- */
+/* --- RRsets ----------------------------------------------------------------------------------- */
 
 /* Gets ready to write to a zone: most often the one of the last time. */
 static int select_zone(struct mysql_store *store, const char *apex)

@@ -17,8 +17,7 @@
 
 #define CALL_WORDS_MAX 12
 
-/* --- errors ------------------------------------------------------------------------------------
- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 int redis_fail_memory(struct redis_store *store)
 {
@@ -109,8 +108,7 @@ int redis_call(struct redis_link *link, redisReply **reply, const char *word, ..
 	return redis_call_words(link, reply, count, words);
 }
 
-/* --- connecting --------------------------------------------------------------------------------
- */
+/* --- connecting ------------------------------------------------------------------------------- */
 
 /* Says who we are, with the password of the file as it is now. */
 static int authenticate(struct redis_store *store, struct redis_link *link)
@@ -297,8 +295,7 @@ int redis_check_open(struct redis_store *store)
 	return storage_fail(&store->base, STORAGE_UNAVAILABLE, "redis: not connected");
 }
 
-/* --- the driver --------------------------------------------------------------------------------
- */
+/* --- the driver ------------------------------------------------------------------------------- */
 
 static struct storage *create(const char *url, const char *location,
 			      const struct storage_options *options, char *error, size_t error_size)

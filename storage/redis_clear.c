@@ -76,8 +76,7 @@ static int clear_stored(struct redis_store *store, const char *name, const char 
 	return clear_name(store, name, part, pending);
 }
 
-/* --- the zone's names ---------------------------------------------------------------------------
- */
+/* --- the zone's names ------------------------------------------------------------------------- */
 
 /* Notes the zones that are in Redis, as far as was scanned. */
 static int note_zones(struct redis_store *store)

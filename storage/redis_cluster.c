@@ -19,8 +19,7 @@
 #define REDIRECTS_MAX 5
 #define NO_NODE UINT16_MAX
 
-/* --- slots -------------------------------------------------------------------------------------
- */
+/* --- slots ------------------------------------------------------------------------------------ */
 
 /* CRC-16/XMODEM: polynomial 0x1021, from 0, most significant bit first. */
 static uint16_t crc16(const char *data, size_t size)
@@ -55,8 +54,7 @@ struct redis_node *redis_find_node(struct redis_store *store, const char *key, s
 	return &store->nodes[store->slots[redis_key_slot(key, size)]];
 }
 
-/* --- the map -----------------------------------------------------------------------------------
- */
+/* --- the map ---------------------------------------------------------------------------------- */
 
 /* One line of CLUSTER SLOTS: [first, last, [host, port, ...], replicas...]. */
 struct range {
@@ -213,8 +211,7 @@ int redis_cluster_open(struct redis_store *store)
 	return status;
 }
 
-/* --- being sent on ------------------------------------------------------------------------------
- */
+/* --- being sent on ---------------------------------------------------------------------------- */
 
 /* Reads "MOVED 3999 127.0.0.1:6381" or ASK; `name` (256 octets) receives the host. */
 static bool read_redirect(const redisReply *reply, const char *asked, struct redis_host *host,

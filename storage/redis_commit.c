@@ -27,8 +27,7 @@ struct commit {
 	size_t sent;              /* commands without an answer */
 };
 
-/* --- reading what is not known ------------------------------------------------------------------
- */
+/* --- reading what is not known ---------------------------------------------------------------- */
 
 static int watch_names(struct redis_store *store, const struct redis_table *names)
 {
@@ -81,8 +80,7 @@ static int read_rest(struct redis_store *store, struct redis_transaction *transa
 	return status;
 }
 
-/* --- sending ------------------------------------------------------------------------------------
- */
+/* --- sending ---------------------------------------------------------------------------------- */
 
 /* Puts a command's words together: its name, the key and the rest. NULL: out of memory. */
 static const char **make_words(struct commit *commit, const struct redis_change *change,
@@ -202,8 +200,7 @@ static int send_change(struct commit *commit, const struct redis_change *change)
 	return status;
 }
 
-/* --- the order ----------------------------------------------------------------------------------
- */
+/* --- the order -------------------------------------------------------------------------------- */
 
 /* When a change is sent: zones that end, then names, then zones that begin or go on. */
 enum turn { TURN_END, TURN_NAMES, TURN_BEGIN, TURN_COUNT };

@@ -17,8 +17,7 @@
 #define LOOK_MS 250      /* at silent connections and the oracle */
 #define DRAIN_EVERY 1000 /* names handed over between two looks at what changed */
 
-/* --- a batch -----------------------------------------------------------------------------------
- */
+/* --- a batch ---------------------------------------------------------------------------------- */
 
 /* Notes which of the names that were read became or ceased to be apexes. */
 static int update_zones(struct redis_store *store, const struct redis_harvest *harvest)
@@ -151,8 +150,7 @@ static int deliver_changes(struct redis_store *store, const struct storage_sink 
 	return status;
 }
 
-/* --- waiting -----------------------------------------------------------------------------------
- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 static void add_poll(struct pollfd *fds, size_t *count, const struct redis_link *link)
 {

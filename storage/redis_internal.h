@@ -75,8 +75,7 @@ static inline struct redis_store *redis_store_of(struct storage *storage)
 	return (struct redis_store *)storage;
 }
 
-/* --- redis.c ------------------------------------------------------------------------------------
- */
+/* --- redis.c ---------------------------------------------------------------------------------- */
 
 int redis_open(struct storage *storage);
 void redis_close(struct redis_store *store);
@@ -118,8 +117,7 @@ enum redis_fitness {
 /* By its answer to ROLE. */
 enum redis_fitness redis_judge(const struct redis_store *store, const redisReply *reply);
 
-/* --- redis_harvest.c, redis_read.c --------------------------------------------------------------
- */
+/* --- redis_harvest.c, redis_read.c ------------------------------------------------------------ */
 
 /* Hashes that were read, each name once. Start with zeroes. */
 struct redis_harvest {
@@ -167,8 +165,7 @@ bool redis_make_key(const struct redis_store *store, const char *name, char *key
 /* The name of a key, DNS_NAME_TEXT_MAX octets. False: it has none, which is logged. */
 bool redis_read_key(const struct redis_store *store, const redisReply *key, char *name);
 
-/* --- redis_load.c, redis_track.c, redis_follow.c ------------------------------------------------
- */
+/* --- redis_load.c, redis_track.c, redis_follow.c ---------------------------------------------- */
 
 int redis_load(struct storage *storage, const struct storage_sink *sink);
 /* Hands over what `entry` is in `place`. */
@@ -186,8 +183,7 @@ int redis_track_check(struct redis_store *store);
 
 int redis_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms);
 
-/* --- redis_query.c ------------------------------------------------------------------------------
- */
+/* --- redis_query.c ---------------------------------------------------------------------------- */
 
 int redis_zone_find(struct storage *storage, const char *apex);
 int redis_zone_list(struct storage *storage, int (*each)(void *ctx, const char *apex), void *ctx);
@@ -195,8 +191,7 @@ int redis_zone_read(struct storage *storage, const char *apex, storage_name_fn *
 int redis_name_read(struct storage *storage, const char *apex, const char *owner,
 		    storage_name_fn *each, void *ctx);
 
-/* --- redis_write.c ------------------------------------------------------------------------------
- */
+/* --- redis_write.c ---------------------------------------------------------------------------- */
 
 int redis_begin(struct storage *storage);
 int redis_commit(struct storage *storage);
@@ -209,8 +204,7 @@ int redis_rrset_put(struct storage *storage, const char *apex, const char *owner
 int redis_rrset_delete(struct storage *storage, const char *apex, const char *owner,
 		       const char *type);
 
-/* --- redis_sentinel.c, redis_cluster.c, redis_oracle.c ------------------------------------------
- */
+/* --- redis_sentinel.c, redis_cluster.c, redis_oracle.c ---------------------------------------- */
 
 int redis_sentinel_open(struct redis_store *store);
 /* Connects the oracle to a sentinel; asks it; takes its answer. */

@@ -75,8 +75,7 @@ int redis_link_ping(struct redis_link *link);
 int redis_link_fail(struct redis_link *link, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* --- redis_tls.c ------------------------------------------------------------------------------
- */
+/* --- redis_tls.c ------------------------------------------------------------------------------ */
 
 /* Makes what the TLS connections of a store share. NULL with the store's error line set. */
 SSL_CTX *redis_tls_create(struct storage *storage, const struct redis_url *url);

@@ -32,8 +32,7 @@ int redis_deliver(struct redis_store *store, const struct redis_entry *entry,
 	return STORAGE_OK;
 }
 
-/* --- what changes meanwhile ---------------------------------------------------------------------
- */
+/* --- what changes meanwhile ------------------------------------------------------------------- */
 
 /* One load's tools, passed along. */
 struct load {
@@ -123,8 +122,7 @@ static int take_changed(void *ctx)
 	return status;
 }
 
-/* --- everything ---------------------------------------------------------------------------------
- */
+/* --- everything ------------------------------------------------------------------------------- */
 
 /* Reads everything. Should all keys be flushed meanwhile, it begins again. */
 static int gather(struct load *load)

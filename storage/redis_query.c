@@ -27,8 +27,7 @@ int redis_zone_find(struct storage *storage, const char *apex)
 	return status;
 }
 
-/* --- zones -------------------------------------------------------------------------------------
- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 static bool want_within(void *ctx, const char *name)
 {
@@ -133,8 +132,7 @@ int redis_zone_read(struct storage *storage, const char *apex, storage_name_fn *
 	return status;
 }
 
-/* --- one name ----------------------------------------------------------------------------------
- */
+/* --- one name --------------------------------------------------------------------------------- */
 
 int redis_name_read(struct storage *storage, const char *apex, const char *owner,
 		    storage_name_fn *each, void *ctx)

@@ -24,8 +24,7 @@
 #define CALL_EVERY_MS 50   /* the caller is told of changes, at most */
 #define FETCH_TOGETHER 500 /* names read at one moment, or in one pipeline */
 
-/* --- keys and hashes -----------------------------------------------------------------------------
- */
+/* --- keys and hashes -------------------------------------------------------------------------- */
 
 bool redis_make_key(const struct redis_store *store, const char *name, char *key)
 {
@@ -150,8 +149,7 @@ static int send_hgetall(struct redis_store *store, struct redis_link *link, cons
 	return redis_link_say(link, "HGETALL", key, NULL);
 }
 
-/* --- scanning ----------------------------------------------------------------------------------
- */
+/* --- scanning --------------------------------------------------------------------------------- */
 
 /* The names of one SCAN that are being read. */
 struct page {
@@ -351,8 +349,7 @@ int redis_scan(struct redis_store *store, const char *apex, const struct redis_s
 	return status;
 }
 
-/* --- by name -----------------------------------------------------------------------------------
- */
+/* --- by name ---------------------------------------------------------------------------------- */
 
 /* Names of one node that are to be read together. */
 struct piece {

@@ -73,8 +73,7 @@ SSL_CTX *redis_tls_create(struct storage *storage, const struct redis_url *url)
 	return NULL;
 }
 
-/* --- one connection ----------------------------------------------------------------------------
- */
+/* --- one connection --------------------------------------------------------------------------- */
 
 /* Says what the certificate must be for. */
 static bool expect_name(SSL *tls, const char *name)

@@ -22,8 +22,7 @@
 #define PING_AFTER_MS 1000 /* of silence */
 #define PONG_WITHIN_MS 1500
 
-/* --- what the server tells ---------------------------------------------------------------------
- */
+/* --- what the server tells -------------------------------------------------------------------- */
 
 /* A key that changed. */
 static int note_key(struct redis_store *store, const redisReply *key)
@@ -77,8 +76,7 @@ int redis_track_drain(struct redis_store *store)
 	return status;
 }
 
-/* --- turning it on -----------------------------------------------------------------------------
- */
+/* --- turning it on ---------------------------------------------------------------------------- */
 
 /* Makes the second connection listen; `id` (32 octets) receives its number. */
 static int subscribe(struct redis_link *link, char *id)
@@ -139,8 +137,7 @@ int redis_track_start(struct redis_store *store)
 	return status;
 }
 
-/* --- silence ------------------------------------------------------------------------------------
- */
+/* --- silence ---------------------------------------------------------------------------------- */
 
 static int check_link(struct redis_link *link, bool swallow)
 {

@@ -49,8 +49,7 @@ int redis_read_zone(struct redis_store *store, const char *apex, struct redis_ha
 bool redis_find_part(const struct redis_zones *zones, const char *name, const char *apex,
 		     enum redis_part *part);
 
-/* --- redis_commit.c -----------------------------------------------------------------------------
- */
+/* --- redis_commit.c --------------------------------------------------------------------------- */
 
 /* Writes all changes. */
 int redis_transaction_write(struct redis_store *store, struct redis_transaction *transaction);

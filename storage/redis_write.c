@@ -58,8 +58,7 @@ int redis_commit(struct storage *storage)
 	return status;
 }
 
-/* --- changes -----------------------------------------------------------------------------------
- */
+/* --- changes ---------------------------------------------------------------------------------- */
 
 struct redis_change *redis_transaction_get(struct redis_transaction *transaction, const char *name)
 {
@@ -112,8 +111,7 @@ int redis_read_entry(struct redis_store *store, const char *name, struct redis_h
 	return STORAGE_OK;
 }
 
-/* --- zones -------------------------------------------------------------------------------------
- */
+/* --- zones ------------------------------------------------------------------------------------ */
 
 int redis_zone_add(struct storage *storage, const char *apex)
 {
@@ -144,8 +142,7 @@ int redis_zone_delete(struct storage *storage, const char *apex)
 	return STORAGE_OK;
 }
 
-/* --- RRsets ------------------------------------------------------------------------------------
- */
+/* --- RRsets ----------------------------------------------------------------------------------- */
 
 static int add_edit(struct redis_store *store, const char *apex, const char *owner,
 		    const char *type, const char *value, uint32_t ttl)

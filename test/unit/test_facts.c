@@ -16,8 +16,7 @@
 
 static struct mirror *mirror;
 
-/* --- what the observer was told ------------------------------------------------------------------
- */
+/* --- what the observer was told --------------------------------------------------------------- */
 
 static uint64_t told[4096];
 static size_t told_count;
@@ -56,8 +55,7 @@ static bool was_told_of(enum dns_fact fact, const char *text)
 	return was_told(dns_fact_hash(fact, name));
 }
 
-/* --- asking --------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 struct kept {
 	struct answer_info info;
@@ -93,8 +91,7 @@ static bool still_holds(const struct kept *kept)
 	return true;
 }
 
-/* --- random changes ------------------------------------------------------------------------------
- */
+/* --- random changes --------------------------------------------------------------------------- */
 
 static uint64_t state = 88172645463325252u;
 

@@ -79,8 +79,7 @@ static void remembers_no_more_than_its_bound(void)
 	mysql_gaps_clear(&gaps);
 }
 
-/* --- a server and its followers, at random ------------------------------------------------------
- */
+/* --- a server and its followers, at random ---------------------------------------------------- */
 
 #define NUMBERS 4000 /* that the server gives out in one run */
 #define WRITERS 8

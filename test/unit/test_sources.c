@@ -67,8 +67,7 @@ static void test_long_addresses_are_told_apart(void)
 	sources_destroy(sources);
 }
 
-/* --- from several threads ----------------------------------------------------------------------
- */
+/* --- from several threads --------------------------------------------------------------------- */
 
 enum { THREADS = 4, TURNS = 2000 };
 
