@@ -191,7 +191,7 @@ struct tls *tls_create(const struct frontend_tls *config, char *error, size_t er
 	pthread_cond_init(&tls->wake, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	tls->config = config;
-	tls->tickets = tls_tickets_create();
+	tls->tickets = tls_tickets_create(TLS_SESSION_S);
 	if (!tls->tickets)
 		goto failed;
 	struct tls_material *materials = tls_read(config, error, error_size);

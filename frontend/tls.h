@@ -5,7 +5,8 @@
  *
  * TLS 1.2 and 1.3. No session cache: resumption is by tickets (RFC 5077, RFC 8446 section 2.2),
  * whose keys live in memory only, change every TLS_TICKET_KEY_S and are good for one such time
- * more. No early data: a query could be replayed.
+ * more. After TLS_SESSION_S a client has to shake hands in full whatever its tickets. No early
+ * data: a query could be replayed.
  *
  * A thread of its own looks for changed files and changes keys; a pair that cannot be used is
  * logged and counted, and the one in use stays. Sessions keep the certificates they began with.
@@ -25,6 +26,7 @@ struct tls;
 struct tls_material;
 
 #define TLS_TICKET_KEY_S 3600
+#define TLS_SESSION_S (24 * 3600)
 
 /* What a listener speaks inside TLS, for ALPN (RFC 7301). */
 enum tls_purpose {

@@ -1,6 +1,7 @@
 /* Session tickets as RFC 5077 section 4 recommends them: AES-256-CBC and HMAC-SHA-256. */
 #include "frontend/tls_tickets.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <openssl/core_names.h>
@@ -21,6 +22,7 @@ struct ticket_key {
 };
 
 struct tls_tickets {
+	int64_t session_ms;
 	pthread_mutex_t lock;
 	struct ticket_key keys[KEY_COUNT]; /* the newest first */
 };
@@ -30,11 +32,12 @@ static int make_key(struct ticket_key *key)
 	return RAND_bytes((unsigned char *)key, sizeof(*key)) == 1 ? 0 : -1;
 }
 
-struct tls_tickets *tls_tickets_create(void)
+struct tls_tickets *tls_tickets_create(int64_t session_s)
 {
 	struct tls_tickets *tickets = calloc(1, sizeof(*tickets));
 	if (!tickets)
 		return NULL;
+	tickets->session_ms = session_s * 1000;
 	pthread_mutex_init(&tickets->lock, NULL);
 	for (size_t i = 0; i < KEY_COUNT; i++) {
 		if (make_key(&tickets->keys[i]) != 0) {
@@ -128,16 +131,46 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
 			result = 1;
 	} else if (EVP_DecryptInit_ex(cipher, EVP_aes_256_cbc(), NULL, key.cipher, iv) == 1 &&
 		   set_mac(mac, &key) == 1) {
-		result = age > 0 ? 2 : 1;
+		result = age > 0 || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
 	}
 	explicit_bzero(&key, sizeof(key));
 	return result;
 }
 
+/* OpenSSL's callback: what a ticket carries beside the session is when its full handshake was. */
+static int on_new_ticket(SSL *ssl, void *arg)
+{
+	(void)arg;
+	SSL_SESSION *session = SSL_get_session(ssl);
+	const int64_t now_ms = clock_now_ms();
+	if (SSL_session_reused(ssl))
+		return 1; /* it came with the ticket that was shown */
+	return SSL_SESSION_set1_ticket_appdata(session, &now_ms, sizeof(now_ms));
+}
+
+/* OpenSSL's callback: a ticket has been opened, or could not be. */
+static SSL_TICKET_RETURN on_opened_ticket(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+					  size_t name_size, SSL_TICKET_STATUS status, void *arg)
+{
+	(void)ssl, (void)name, (void)name_size;
+	const struct tls_tickets *tickets = arg;
+	void *data;
+	size_t size;
+	int64_t begun_ms;
+	if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
+	    SSL_SESSION_get0_ticket_appdata(session, &data, &size) != 1 || size != sizeof(begun_ms))
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	memcpy(&begun_ms, data, sizeof(begun_ms));
+	if (clock_now_ms() - begun_ms >= tickets->session_ms)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 int tls_tickets_attach(struct tls_tickets *tickets, SSL_CTX *context)
 {
 	if (SSL_CTX_set_ex_data(context, context_index(), tickets) != 1 ||
-	    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) != 1)
+	    SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket) != 1 ||
+	    SSL_CTX_set_session_ticket_cb(context, on_new_ticket, on_opened_ticket, tickets) != 1)
 		return -1;
 	return 0;
 }
