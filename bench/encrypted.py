@@ -19,7 +19,8 @@ Parts:
   quic        the same by QUIC, with a stream and a packet for each query (lane_quic.h); of Godwit
               alone: dnsdist has it from version 1.9 on, Knot 3.2 on an XDP interface only
   handshakes  connections that are opened, ask one query and are closed (handshakes.c): full
-              handshakes with an ECDSA P-256 and an RSA 2048 key, and resumed sessions; by QUIC, too
+              handshakes with an ECDSA P-256 and an RSA 2048 key, and resumed sessions; by QUIC,
+              too, and by plain TCP to compare with
   idle        memory of connections that have asked one query each and stay
 
 The rate is bounded by the load's own CPU where that is cheaper to serve than to ask; CPU time per
@@ -54,7 +55,8 @@ PARTS = ("tls", "https", "quic", "handshakes", "idle")
 # Connections, and queries under way on each.
 SHAPES = ((1, 1), (1, 32), (10, 16), (100, 8), (100, 1))
 # What is measured, the key, and handshakes.c's options. A server without QUIC has no such line.
-HANDSHAKES = (("TLS 1.3, full, P-256", "ecdsa", ("--tls", "1.3")),
+HANDSHAKES = (("plain TCP", "ecdsa", ("--tcp",)),
+              ("TLS 1.3, full, P-256", "ecdsa", ("--tls", "1.3")),
               ("TLS 1.2, full, P-256", "ecdsa", ("--tls", "1.2")),
               ("TLS 1.3, full, RSA 2048", "rsa", ("--tls", "1.3")),
               ("TLS 1.2, full, RSA 2048", "rsa", ("--tls", "1.2")),
@@ -84,11 +86,12 @@ def make_pair(lab, kind):
 
 
 class Server:
-    """A contestant with one key: addresses for TLS, HTTPS and QUIC (None: it has none)."""
+    """A contestant with one key: addresses for TCP, TLS, HTTPS and QUIC (None: it has none)."""
 
-    def __init__(self, pid, pids, tls, https, quic=None):
+    def __init__(self, pid, pids, tcp, tls, https, quic=None):
         self.pid = pid  # of the process that holds the connections
         self.pids = process_tree(pids)
+        self.tcp = tcp
         self.tls = tls
         self.https = https
         self.quic = quic
@@ -114,7 +117,7 @@ class Field:
             store = databases.Sqlite(self.lab)
             store.fill(NAMES, TYPES)
             self._backend = self.lab.backend(store.url).wait_ready(300)
-        protocols = "udp", "tls", "https", "quic"
+        protocols = "tcp", "tls", "https", "quic"
         ports = [godwit.free_port() for _ in protocols]
         listen = [{"address": f"127.0.0.1:{port}", "protocols": [protocol]}
                   for port, protocol in zip(ports, protocols)]
@@ -123,8 +126,8 @@ class Field:
             tls={"certificate": str(pair[0]), "key": str(pair[1])},
             limits={"tls_connections": 100000, "client_connections": 10000, "tls_idle_s": 600},
         ).wait_ready()
-        _, tls, https, quic = frontend.addresses
-        return Server(frontend.pid, [frontend.pid, self._backend.pid], tls,
+        tcp, tls, https, quic = frontend.addresses
+        return Server(frontend.pid, [frontend.pid, self._backend.pid], tcp, tls,
                       https if speaks_tls(https) else None, quic)
 
     def dnsdist(self, pair):
@@ -134,7 +137,7 @@ class Field:
         server = peers.Dnsdist(self.lab, self._knot, name=f"dnsdist-{pair[0].parent.name}",
                                pair=pair)
         server.wait_answer(owner(0))
-        return Server(server.program.pid, server.pids(), server.tls, server.https)
+        return Server(server.program.pid, server.pids(), server.address, server.tls, server.https)
 
 
 # name: (Debian packages, how it is started)
@@ -248,7 +251,8 @@ def measure_https(load, server, plan, connections, under_way):
 
 
 def measure_handshakes(load, server, plan, options):
-    address = server.quic if "--quic" in options else server.tls
+    address = server.quic if "--quic" in options else server.tcp if "--tcp" in options \
+        else server.tls
     figures = load.run(server, bench_program("handshakes"), "--server", address,
                        "--pattern", PATTERNS["names"], "--names", NAMES,
                        "--seconds", plan.seconds, "--warm", plan.warm, *options)

@@ -1,15 +1,17 @@
 /*
- * What TLS connections cost a server: how many can be opened in a second, and what they hold.
+ * What connections cost a server: how many can be opened in a second, and what they hold.
  *
  *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --resume
  *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --quic
+ *     handshakes --server 127.0.0.1:5300 --pattern 'h#######.example.com' --tcp
  *     handshakes --server 127.0.0.1:8530 --pattern 'h#######.example.com' --hold 10000
  *
  * Without --hold, --window connections are always under way. Each is opened, does its handshake,
  * asks one query, gets the reply and is closed; a client without the reply does not know that the
  * server has finished. With --resume all of them come with the session that a first connection was
- * given. With --quic the connections are QUIC's. It warms up, writes "measuring", counts for
- * --seconds, writes "measured", and ends with a line of JSON; load.c says why.
+ * given. With --quic the connections are QUIC's, with --tcp plain TCP's. It warms up, writes
+ * "measuring", counts for --seconds, writes "measured", and ends with a line of JSON; load.c says
+ * why.
  *
  * With --hold, that many connections are opened, one query is asked on each, and they stay until
  * the standard input ends: "holding" tells that all are there.
@@ -53,6 +55,7 @@ struct options {
 	struct questions_options questions;
 	int version; /* 0: any */
 	bool quic;
+	bool tcp;
 	bool resume;
 	unsigned int window;
 	unsigned int hold;
@@ -95,6 +98,8 @@ static void usage(void)
 	      "                  [--resume] [--window N] [--seconds N] [--warm N] | --hold N\n"
 	      "       handshakes --quic --server ADDRESS:PORT --pattern NAME [--names N] "
 	      "[--resume]\n"
+	      "                  [--window N] [--seconds N] [--warm N]\n"
+	      "       handshakes --tcp --server ADDRESS:PORT --pattern NAME [--names N]\n"
 	      "                  [--window N] [--seconds N] [--warm N]\n",
 	      stderr);
 	exit(2);
@@ -135,7 +140,7 @@ static void parse_options(struct options *options, int argc, char **argv)
 		{"server", 1, NULL, 's'},  {"pattern", 1, NULL, 'p'}, {"names", 1, NULL, 'n'},
 		{"tls", 1, NULL, 't'},     {"resume", 0, NULL, 'r'},  {"window", 1, NULL, 'w'},
 		{"seconds", 1, NULL, 'S'}, {"warm", 1, NULL, 'W'},    {"hold", 1, NULL, 'h'},
-		{"quic", 0, NULL, 'q'},    {NULL, 0, NULL, 0},
+		{"quic", 0, NULL, 'q'},    {"tcp", 0, NULL, 'c'},     {NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -156,6 +161,8 @@ static void parse_options(struct options *options, int argc, char **argv)
 			options->resume = true;
 		else if (option == 'q')
 			options->quic = true;
+		else if (option == 'c')
+			options->tcp = true;
 		else if (option == 'w')
 			options->window = (unsigned int)parse_number(optarg, 1, CLIENTS_MAX);
 		else if (option == 'S')
@@ -168,7 +175,8 @@ static void parse_options(struct options *options, int argc, char **argv)
 			usage();
 	}
 	if (optind != argc || options->server.sin_port == 0 || !options->questions.pattern ||
-	    (options->quic && (options->hold || options->version)))
+	    ((options->quic || options->tcp) && (options->hold || options->version)) ||
+	    (options->tcp && (options->quic || options->resume)))
 		usage();
 }
 
@@ -227,6 +235,8 @@ static bool client_open(struct bench *bench, struct client *client)
 			client_close(client);
 		return client->quic;
 	}
+	if (bench->options.tcp)
+		return true;
 	client->ssl = SSL_new(bench->context);
 	if (!client->ssl || SSL_set_fd(client->ssl, client->fd) != 1 ||
 	    (bench->session && SSL_set_session(client->ssl, bench->session) != 1)) {
@@ -253,6 +263,24 @@ static int client_step_quic(struct bench *bench, struct client *client)
 	return state == LANE_QUIC_ENDED ? -1 : 0;
 }
 
+/* client_step by plain TCP. */
+static int client_step_tcp(struct bench *bench, struct client *client)
+{
+	uint8_t data[2 + QUESTIONS_SIZE_MAX];
+
+	if (!client->asked) {
+		size_t size = questions_write(bench->questions, 1, data + 2);
+		dns_put16(data, (uint16_t)size);
+		if (write(client->fd, data, 2 + size) != (ssize_t)(2 + size))
+			return -1;
+		client->asked = true;
+	}
+	ssize_t got = read(client->fd, data, sizeof(data));
+	if (got > 2)
+		return 1;
+	return got < 0 && errno == EAGAIN ? 0 : -1;
+}
+
 /* Handshake, query and reply, as far as they go. 1: the reply has come; 0: not yet; -1: failed. */
 static int client_step(struct bench *bench, struct client *client)
 {
@@ -261,6 +289,8 @@ static int client_step(struct bench *bench, struct client *client)
 
 	if (client->quic)
 		return client_step_quic(bench, client);
+	if (!client->ssl)
+		return client_step_tcp(bench, client);
 	if (!client->asked) {
 		result = SSL_do_handshake(client->ssl);
 		if (result != 1)
@@ -337,8 +367,10 @@ static void client_count(struct bench *bench, const struct client *client, int r
 		return;
 	}
 	counts->done++;
-	counts->resumed += client->quic ? (uint64_t)lane_quic_is_resumed(client->quic)
-					: (uint64_t)SSL_session_reused(client->ssl);
+	if (client->quic)
+		counts->resumed += (uint64_t)lane_quic_is_resumed(client->quic);
+	else if (client->ssl)
+		counts->resumed += (uint64_t)SSL_session_reused(client->ssl);
 	histogram_add(&counts->latency, clock_now_ns() - client->begun_ns);
 }
 
