@@ -151,7 +151,11 @@ static bool bgp_text_is_unsafe(uint32_t character)
 	       (character >= 0x2066 && character <= 0x2069) || character == 0xfeff;
 }
 
-void bgp_text_make_safe(const uint8_t *text, size_t size, char *out)
+/*
+ * Copies text from a peer so that it can stand in a log line: what is not UTF-8, control characters
+ * and those that turn the direction of writing become "?". `out` has room for size + 1 octets.
+ */
+static void bgp_text_make_safe(const uint8_t *text, size_t size, char *out)
 {
 	for (size_t i = 0; i < size;) {
 		uint32_t character = 0;

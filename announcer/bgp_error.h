@@ -107,12 +107,6 @@ char *bgp_error_format_received(uint8_t code, uint8_t subcode, const uint8_t *da
 				char out[BGP_ERROR_MAX]);
 
 /*
- * Copies text from a peer so that it can stand in a log line: what is not UTF-8, control characters
- * and those that turn the direction of writing become "?". `out` has room for size + 1 octets.
- */
-void bgp_text_make_safe(const uint8_t *text, size_t size, char *out);
-
-/*
  * The data of an Administrative Shutdown or Reset: `message` behind its length (RFC 9003 section
  * 2), cut between characters when it is too long. `out` has room for BGP_SHUTDOWN_MESSAGE_MAX + 1
  * octets. Returns the octets written.

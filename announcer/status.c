@@ -89,7 +89,8 @@ size_t status_count_told(const struct status_snapshot *snapshot, size_t route)
 	return count;
 }
 
-size_t status_count_established(const struct status_snapshot *snapshot)
+/* Peers whose sessions are established. */
+static size_t status_count_established(const struct status_snapshot *snapshot)
 {
 	size_t count = 0;
 	for (size_t i = 0; i < snapshot->peer_count; i++)

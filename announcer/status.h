@@ -64,9 +64,6 @@ void status_give_back(struct status *status, struct status_snapshot *snapshot);
 /* How many peers have been told of a route. */
 size_t status_count_told(const struct status_snapshot *snapshot, size_t route);
 
-/* Peers whose sessions are established. */
-size_t status_count_established(const struct status_snapshot *snapshot);
-
 /*
  * True when every service is announced to at least one peer, or deliberately not. `reason`, one
  * line either way.

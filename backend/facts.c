@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-void facts_add(struct answer_info *info, enum dns_fact fact, const uint8_t *name)
+/* Adds one fact, unless it is there; more than fit make the answer volatile. */
+static void facts_add(struct answer_info *info, enum dns_fact fact, const uint8_t *name)
 {
 	uint64_t hash;
 

@@ -27,9 +27,6 @@ struct facts_walk {
 	bool taken_over;       /* that node's NS or DNAME answers for what is below it */
 };
 
-/* Adds one fact, unless it is there; more than fit make the answer volatile. */
-void facts_add(struct answer_info *info, enum dns_fact fact, const uint8_t *name);
-
 /* Adds what a walk rests on. */
 void facts_add_walk(struct answer_info *info, const struct facts_walk *walk);
 

@@ -209,7 +209,7 @@ uint64_t block_count_records(const struct mirror_block *block)
 	return count;
 }
 
-const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type)
+static const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type)
 {
 	const struct mirror_rrset *rrset = rrset_first(block);
 

@@ -128,7 +128,6 @@ struct mirror_block *block_create(struct mirror *mirror, const struct mirror_blo
 				  const struct mirror_rrset_input *rrsets, size_t count);
 bool block_equal(const struct mirror_block *a, const struct mirror_block *b);
 uint64_t block_count_records(const struct mirror_block *block);
-const struct mirror_rrset *block_find_rrset(const struct mirror_block *block, uint16_t type);
 /* The RRset behind `rrset`, or the first for NULL; NULL at the end. */
 const struct mirror_rrset *block_next_rrset(const struct mirror_block *block,
 					    const struct mirror_rrset *rrset);

@@ -23,11 +23,6 @@ static int64_t bucket_end(unsigned int bucket)
 	return (int64_t)(((leading + 1) << shift) - 1);
 }
 
-void histogram_clear(struct histogram *histogram)
-{
-	memset(histogram, 0, sizeof(*histogram));
-}
-
 void histogram_add(struct histogram *histogram, int64_t ns)
 {
 	if (ns < 0)

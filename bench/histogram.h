@@ -16,7 +16,6 @@ struct histogram {
 	int64_t max;
 };
 
-void histogram_clear(struct histogram *histogram);
 /* A negative duration counts as 0. */
 void histogram_add(struct histogram *histogram, int64_t ns);
 /* The duration that `share` (0 to 1) of all are not above; 0 of none. */

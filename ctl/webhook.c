@@ -120,7 +120,8 @@ static bool type_drops_dot(uint16_t type)
 	       type == DNS_TYPE_MX;
 }
 
-const char *webhook_target_format(struct webhook *webhook, const struct rr *record)
+/* Writes a record's data as a target: into `webhook->writer.text`, or NULL with `error`. */
+static const char *webhook_target_format(struct webhook *webhook, const struct rr *record)
 {
 	struct store_writer *writer = &webhook->writer;
 	int length = store_format_rdata(record, &writer->text, &writer->text_capacity, 0,

@@ -76,9 +76,6 @@ bool webhook_may_touch(const struct webhook *webhook, const uint8_t *name);
 int webhook_target_parse(struct webhook *webhook, uint16_t type, const char *target, char *reason,
 			 size_t reason_size);
 
-/* Writes a record's data as a target: into `webhook->writer.text`, or NULL with `error`. */
-const char *webhook_target_format(struct webhook *webhook, const struct rr *record);
-
 /* Notes in `error` that there is no memory. Always WEBHOOK_FAILED. */
 enum webhook_result webhook_fail_memory(struct webhook *webhook);
 

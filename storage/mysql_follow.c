@@ -41,7 +41,8 @@ static const char doing[] = "read changes";
 
 /* --- where changes stand ---------------------------------------------------------------------- */
 
-int mysql_follow_fail_lost(struct mysql_store *store)
+/* STORAGE_RELOAD for store->mark not being there any more. */
+static int mysql_follow_fail_lost(struct mysql_store *store)
 {
 	return storage_fail(&store->base, STORAGE_RELOAD,
 			    "mysql %s: change %" PRIu64

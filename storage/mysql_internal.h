@@ -221,8 +221,6 @@ int mysql_deliver_names(struct mysql_store *store, const struct powerdns_zone *z
 int mysql_store_follow(struct storage *storage, const struct storage_sink *sink, int wait_ms);
 /* Within a consistent view: notes where the changes stand, and what is missing among them. */
 int mysql_follow_start(struct mysql_store *store);
-/* STORAGE_RELOAD for store->mark not being there any more. */
-int mysql_follow_fail_lost(struct mysql_store *store);
 
 /* Sums up the rows seen from `first` to the mark, within a consistent view; mysql_resume.c. */
 int mysql_witness_read(struct mysql_store *store, uint64_t first, struct mysql_witness *witness);

@@ -77,8 +77,9 @@ int redis_refuse(struct redis_link *link, const redisReply *reply)
 			    advice);
 }
 
-int redis_call_words(struct redis_link *link, redisReply **reply, int count,
-		     const char *const *words)
+/* The same with words in an array. */
+static int redis_call_words(struct redis_link *link, redisReply **reply, int count,
+			    const char *const *words)
 {
 	int status = redis_link_send(link, count, words, NULL);
 

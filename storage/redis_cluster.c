@@ -34,7 +34,8 @@ static uint16_t crc16(const char *data, size_t size)
 	return crc;
 }
 
-unsigned int redis_key_slot(const char *key, size_t size)
+/* The slot of a key, below REDIS_SLOTS. */
+static unsigned int redis_key_slot(const char *key, size_t size)
 {
 	const char *open = memchr(key, '{', size);
 	const char *close = open ? memchr(open, '}', size - (size_t)(open - key)) : NULL;

@@ -97,9 +97,6 @@ int redis_add_node(struct redis_store *store, const struct redis_host *host,
  */
 int redis_call(struct redis_link *link, redisReply **reply, const char *word, ...)
 	__attribute__((sentinel));
-/* The same with words in an array. */
-int redis_call_words(struct redis_link *link, redisReply **reply, int count,
-		     const char *const *words);
 /* The status that an error reply means; sets the error line. */
 int redis_refuse(struct redis_link *link, const redisReply *reply);
 /* True when the reply is an error that begins with `word`. */
@@ -220,8 +217,6 @@ int redis_cluster_open(struct redis_store *store);
  */
 int redis_cluster_take(struct redis_store *store, const redisReply *reply, const char *asked,
 		       bool connect);
-/* The slot of a key, below REDIS_SLOTS. */
-unsigned int redis_key_slot(const char *key, size_t size);
 /* The node of a key. */
 struct redis_node *redis_find_node(struct redis_store *store, const char *key, size_t size);
 /*

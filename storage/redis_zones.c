@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *redis_name_parent(const char *name)
+/* What follows the name's first label; "." for the last, NULL for the root. */
+static const char *redis_name_parent(const char *name)
 {
 	if (strcmp(name, ".") == 0)
 		return NULL;

@@ -46,8 +46,6 @@ void redis_zones_settle(struct redis_zones *zones);
 size_t redis_zones_place(const struct redis_zones *zones, const char *name, bool before,
 			 struct redis_place *places);
 
-/* What follows the name's first label; "." for the last, NULL for the root. */
-const char *redis_name_parent(const char *name);
 /* `name` is `apex` or below it. */
 bool redis_name_is_within(const char *name, const char *apex);
 
