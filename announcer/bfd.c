@@ -74,7 +74,8 @@ static unsigned int bfd_receiver_number(bool multihop, int family)
 	return (multihop ? 2U : 0U) + (family == AF_INET6 ? 1U : 0U);
 }
 
-/* An eventfd takes eight octets whole; only a full counter refuses them, and then it is readable.
+/*
+ * An eventfd takes eight octets whole; only a full counter refuses them, and then it is readable.
  */
 static void bfd_signal(int fd)
 {

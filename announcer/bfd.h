@@ -62,7 +62,8 @@ void bfd_stop(struct bfd *bfd);
  */
 int bfd_event_fd(const struct bfd *bfd);
 
-/* Adds a session and starts it. NULL with a reason that names the peer. Owned by `bfd`. Any thread.
+/*
+ * Adds a session and starts it. NULL with a reason that names the peer. Owned by `bfd`. Any thread.
  */
 struct bfd_link *bfd_add(struct bfd *bfd, const struct bfd_options *options, char *error,
 			 size_t error_size);

@@ -69,7 +69,8 @@ uint8_t *bgp_nlri_put(uint8_t *out, const struct prefix *prefix)
 			      bgp_nlri_size(prefix) - 1);
 }
 
-/* RFC 7606 section 5.3: what makes NLRI unreadable. Bits behind the length are of no consequence.
+/*
+ * RFC 7606 section 5.3: what makes NLRI unreadable. Bits behind the length are of no consequence.
  */
 int bgp_nlri_count(const uint8_t *nlri, size_t size, int family)
 {
@@ -320,7 +321,8 @@ static int bgp_mp_check(const struct bgp_attribute_view *view,
 	int family = bgp_family_agreed(view->value, agreement);
 	if (family == 0)
 		return 0;
-	/* IPv6: with a link-local address or without (RFC 2545); IPv4: RFC 8950 was not agreed on.
+	/*
+	 * IPv6: with a link-local address or without (RFC 2545); IPv4: RFC 8950 was not agreed on.
 	 */
 	if (reach && !(family == AF_INET ? hop == 4 : hop == 16 || hop == 32))
 		return bgp_attribute_fault(view, BGP_UPDATE_BAD_OPTIONAL,

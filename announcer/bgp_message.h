@@ -58,7 +58,8 @@ size_t bgp_message_write_keepalive(uint8_t out[BGP_MESSAGE_MAX]);
 size_t bgp_message_write_notification(uint8_t out[BGP_MESSAGE_MAX], uint8_t code, uint8_t subcode,
 				      const uint8_t *data, size_t data_size);
 
-/* Reads a ROUTE-REFRESH whose header is good. What follows (RFC 5291) was not agreed on: ignored.
+/*
+ * Reads a ROUTE-REFRESH whose header is good. What follows (RFC 5291) was not agreed on: ignored.
  */
 void bgp_message_read_refresh(const uint8_t *message, struct bgp_refresh *out);
 

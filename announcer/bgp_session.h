@@ -127,7 +127,8 @@ enum bgp_state bgp_session_state(const struct bgp_session *session);
  */
 const char *bgp_session_error(const struct bgp_session *session);
 
-/* What was wrong with the last UPDATE in malformed_received, for a log line; "". The session's own.
+/*
+ * What was wrong with the last UPDATE in malformed_received, for a log line; "". The session's own.
  */
 const char *bgp_session_warning(const struct bgp_session *session);
 

@@ -220,7 +220,8 @@ void life_line_say_withdrawn(struct life_line *line)
 	if (send(line->fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT) ==
 	    (ssize_t)strlen(text))
 		return;
-	/* The reason comes with the next read. A front end that does not read ends by its own time.
+	/*
+	 * The reason comes with the next read. A front end that does not read ends by its own time.
 	 */
 	log_warning_limited("the front end was not told of the withdrawal", "path=%s reason=%s",
 			    line->path, strerror(errno));

@@ -270,7 +270,8 @@ struct peer_connection *peer_connection_create(const struct peer_connection_opti
 	connection->writable =
 		event_new(options->base, fd, EV_WRITE, connection_on_writable, connection);
 	connection->timer = evtimer_new(options->base, connection_on_timer, connection);
-	/* An accepted socket is writable at once: both ways BGP begins in connection_on_writable.
+	/*
+	 * An accepted socket is writable at once: both ways BGP begins in connection_on_writable.
 	 */
 	if (!connection->readable || !connection->writable || !connection->timer ||
 	    event_add(connection->writable, NULL) != 0) {

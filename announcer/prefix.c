@@ -27,7 +27,8 @@ static int prefix_parse_length(const char *text, int host_bits)
 	return length <= host_bits ? length : -1;
 }
 
-/* True when a bit behind the length is set: most often a host's address with its network's length.
+/*
+ * True when a bit behind the length is set: most often a host's address with its network's length.
  */
 static bool prefix_has_host_bits(const struct prefix *prefix)
 {

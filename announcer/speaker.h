@@ -80,7 +80,8 @@ struct speaker *speaker_start(const struct speaker_options *options, char *error
 /* Closes whatever is left, at once. NULL is allowed. */
 void speaker_destroy(struct speaker *speaker);
 
-/* All that is to be announced from now on; copies. Sends the difference at once, withdrawals first.
+/*
+ * All that is to be announced from now on; copies. Sends the difference at once, withdrawals first.
  */
 void speaker_set_announcements(struct speaker *speaker, const struct announcement *list,
 			       size_t count);

@@ -11,7 +11,8 @@
  */
 #include "backend/mirror_internal.h"
 
-/* Four edges to a word of 64 bits, two bits each: one in seventy edges that are not there passes.
+/*
+ * Four edges to a word of 64 bits, two bits each: one in seventy edges that are not there passes.
  */
 #define FILTER_EDGES_PER_WORD 4
 

@@ -131,7 +131,8 @@ static void *register_stream(grpc_server *server, const char *path)
 	return grpc_server_register_method(server, path, NULL, GRPC_SRM_PAYLOAD_NONE, 0);
 }
 
-/* A queue's thread serves no query while it hangs: it is vital. Without memory it is not watched.
+/*
+ * A queue's thread serves no query while it hangs: it is vital. Without memory it is not watched.
  */
 static struct heartbeat *add_heartbeat(struct service *service, const char *name)
 {

@@ -75,7 +75,8 @@ struct lane {
 	   queries up does not change it: that is no reply. */
 	int64_t waiting_ns;
 	bool told; /* that it is silent (stall.h) */
-	/* Streams: what the socket did not take, and the beginning of a message that is not whole.
+	/*
+	 * Streams: what the socket did not take, and the beginning of a message that is not whole.
 	 */
 	uint8_t *out;
 	size_t out_size;

@@ -14,7 +14,8 @@
 /* Octets that a record adds to what is in it, at most. */
 #define LANE_TLS_OVERHEAD 64
 
-/* A context for clients: TLS `version` (TLS1_2_VERSION ...) alone, 0 for any. NULL: out of memory.
+/*
+ * A context for clients: TLS `version` (TLS1_2_VERSION ...) alone, 0 for any. NULL: out of memory.
  */
 SSL_CTX *lane_tls_create_context(int version);
 

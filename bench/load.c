@@ -391,7 +391,8 @@ static double us(int64_t ns)
 	return (double)ns / 1000;
 }
 
-/* `at_end` was counted within the `seconds` measured; the load's own counts hold what came later.
+/*
+ * `at_end` was counted within the `seconds` measured; the load's own counts hold what came later.
  */
 static void report(const struct load *load, double seconds, const struct lane_counts *at_end)
 {

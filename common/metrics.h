@@ -44,7 +44,8 @@ struct metrics_shard {
 struct metrics *metrics_create(const struct metric_def *defs, size_t count);
 void metrics_destroy(struct metrics *metrics);
 
-/* A new shard, owned by the set and kept until its end: its counts outlive the thread. Any thread.
+/*
+ * A new shard, owned by the set and kept until its end: its counts outlive the thread. Any thread.
  */
 struct metrics_shard *metrics_shard_create(struct metrics *metrics);
 

@@ -1,4 +1,5 @@
-/* The policy of the status page, made from the page itself: so it cannot be forgotten in an edit.
+/*
+ * The policy of the status page, made from the page itself: so it cannot be forgotten in an edit.
  */
 #include "common/status_page.h"
 

@@ -15,7 +15,8 @@
 
 /* --- files ------------------------------------------------------------------------------------ */
 
-/* Reads what is left of `fd` into `text`, TLS_FILES_SIZE_MAX at most. The size, or -1 with errno.
+/*
+ * Reads what is left of `fd` into `text`, TLS_FILES_SIZE_MAX at most. The size, or -1 with errno.
  */
 static ssize_t tls_files_read_all(int fd, char *text)
 {

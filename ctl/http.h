@@ -1,4 +1,5 @@
-/* One HTTP exchange with a server's admin address, in the clear, as godwitctl needs it. Any thread.
+/*
+ * One HTTP exchange with a server's admin address, in the clear, as godwitctl needs it. Any thread.
  */
 #ifndef GODWIT_CTL_HTTP_H
 #define GODWIT_CTL_HTTP_H

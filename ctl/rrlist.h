@@ -54,7 +54,8 @@ int rrlist_sort(struct rrlist *list);
 /* Drops all but the first of equal records of a sorted list; returns how many were dropped. */
 size_t rrlist_drop_duplicates(struct rrlist *list);
 
-/* Number of records from `first` on with its owner name, and with its owner name and type: sorted.
+/*
+ * Number of records from `first` on with its owner name, and with its owner name and type: sorted.
  */
 size_t rrlist_name_length(const struct rrlist *list, size_t first);
 size_t rrlist_rrset_length(const struct rrlist *list, size_t first);

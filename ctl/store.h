@@ -16,7 +16,8 @@ int store_fail(const struct storage *storage);
 /* The kinds of stores there are, for help and errors. */
 #define STORE_URLS "sqlite:FILE, redis://HOST:PORT/DB or mysql://USER@HOST:PORT/DATABASE"
 
-/* Makes a store (storage_create) without touching it; store_open opens it too. NULL after a line.
+/*
+ * Makes a store (storage_create) without touching it; store_open opens it too. NULL after a line.
  */
 struct storage *store_create(const char *url, const char *password_file, bool read_only);
 struct storage *store_open(const char *url, const char *password_file, bool read_only);

@@ -15,7 +15,8 @@ struct clients;
 struct clients *clients_create(unsigned int limit);
 void clients_destroy(struct clients *clients);
 
-/* Counts one more; false, and nothing is counted, when that would be too many (or out of memory).
+/*
+ * Counts one more; false, and nothing is counted, when that would be too many (or out of memory).
  */
 bool clients_enter(struct clients *clients, const struct sockaddr *client);
 

@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* SvcParamKeys (RFC 9460 section 14.3.2, RFC 9461 section 5), in the order they have to stand in.
+/*
+ * SvcParamKeys (RFC 9460 section 14.3.2, RFC 9461 section 5), in the order they have to stand in.
  */
 enum svc_param { SVC_ALPN = 1, SVC_PORT = 3, SVC_IPV4HINT = 4, SVC_IPV6HINT = 6, SVC_DOHPATH = 7 };
 

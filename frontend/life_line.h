@@ -50,7 +50,8 @@ struct life_line *life_line_start(const char *path, life_line_ready_fn ready, vo
 /* Says "draining" to all, those who come later included. Any thread; does not wait. */
 void life_line_drain(struct life_line *line);
 
-/* True when "draining" was said and nobody is connected who has not said "withdrawn". Any thread.
+/*
+ * True when "draining" was said and nobody is connected who has not said "withdrawn". Any thread.
  */
 bool life_line_is_drained(const struct life_line *line);
 

@@ -65,7 +65,8 @@ struct udp_path {
 	} local;
 };
 
-/* A query's connection, its place in that connection's list, and what the protocol needs to know.
+/*
+ * A query's connection, its place in that connection's list, and what the protocol needs to know.
  */
 struct stream_path {
 	struct connection_server *server;

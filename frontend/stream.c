@@ -223,7 +223,8 @@ static const struct cache_origin *stream_origin(const struct stream *stream,
 	return out;
 }
 
-/* The size of the zone's name that an answer tells; 0 when no label of the question begins there.
+/*
+ * The size of the zone's name that an answer tells; 0 when no label of the question begins there.
  */
 static uint8_t stream_zone_size(const struct stream_question *question,
 				const struct batch_answer *answer)

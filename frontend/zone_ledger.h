@@ -30,7 +30,8 @@ struct zone_table;
 struct zone_ledger *zone_ledger_create(size_t table_count);
 void zone_ledger_destroy(struct zone_ledger *ledger);
 
-/* Takes over what table number `index` has counted since the last time. `now_ms` as clock_now_ms.
+/*
+ * Takes over what table number `index` has counted since the last time. `now_ms` as clock_now_ms.
  */
 void zone_ledger_gather(struct zone_ledger *ledger, size_t index, const struct zone_table *table,
 			int64_t now_ms);

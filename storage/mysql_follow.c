@@ -231,7 +231,8 @@ static int take_change(struct mysql_store *store, const struct mysql_result *res
 	return STORAGE_OK;
 }
 
-/* Runs store->statement, which selects changes, and takes its rows. `head`: the mark comes first.
+/*
+ * Runs store->statement, which selects changes, and takes its rows. `head`: the mark comes first.
  */
 static int scan(struct mysql_store *store, bool head, int64_t now_ms, struct mysql_changes *changes)
 {

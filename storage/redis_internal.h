@@ -134,7 +134,8 @@ bool redis_harvest_replace(struct redis_harvest *harvest, const struct redis_ent
 struct redis_scan_calls {
 	/* Whether the hash of a name is to be read; NULL: all are. */
 	bool (*wants)(void *ctx, const char *name);
-	/* Called now and then when changes were heard of, while no answer is awaited. May be NULL.
+	/*
+	 * Called now and then when changes were heard of, while no answer is awaited. May be NULL.
 	 */
 	int (*changed)(void *ctx);
 	void *ctx;

@@ -265,7 +265,8 @@ static int open_reader(struct sqlite_store *store)
 		return open_connection(store, OPEN_IMMUTABLE, false, &code);
 	}
 	store->stale_wal = (struct sqlite_file){0};
-	/* Without the right to write the database, do not make a -shm that its writers cannot use.
+	/*
+	 * Without the right to write the database, do not make a -shm that its writers cannot use.
 	 */
 	if (access(store->path, W_OK) == 0)
 		status = open_connection(store, OPEN_NORMAL, false, &code);

@@ -88,7 +88,8 @@ int sqlite_zone_add(struct storage *storage, const char *apex)
 	if (statement)
 		sqlite3_bind_text(statement, 1, apex, -1, SQLITE_TRANSIENT);
 	status = sqlite_run(store, statement, "add a zone");
-	/* Rows may be there for an id that a zone had before: they were nobody's, not this zone's.
+	/*
+	 * Rows may be there for an id that a zone had before: they were nobody's, not this zone's.
 	 */
 	id = sqlite3_last_insert_rowid(store->db);
 	if (status == STORAGE_OK)

@@ -1,4 +1,5 @@
-/* A key and its certificate, signed by itself and good for an hour. Both are the caller's to free.
+/*
+ * A key and its certificate, signed by itself and good for an hour. Both are the caller's to free.
  */
 #ifndef GODWIT_TEST_UNIT_SELF_SIGNED_H
 #define GODWIT_TEST_UNIT_SELF_SIGNED_H

@@ -49,7 +49,8 @@ void stream_client_vanish(struct stream_client *client);
 /* Makes a record of up to `most` octets of what is said. False: there is none to be made. */
 bool stream_client_seal(struct stream_client *client, size_t most);
 
-/* Has new keys used from here on, where the version knows that, and asks the server for the same.
+/*
+ * Has new keys used from here on, where the version knows that, and asks the server for the same.
  */
 void stream_client_change_keys(struct stream_client *client, bool ask);
 

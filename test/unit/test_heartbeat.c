@@ -33,7 +33,8 @@ static void start(struct fixture *fixture)
 	heartbeats_look(fixture->heartbeats, fixture->now_ms);
 }
 
-/* Looks every second for so many; worker-1 beats before each look, worker-0 only if it is told to.
+/*
+ * Looks every second for so many; worker-1 beats before each look, worker-0 only if it is told to.
  */
 static void pass(struct fixture *fixture, int looks, bool worker_moves)
 {
