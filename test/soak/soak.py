@@ -22,6 +22,7 @@ import pathlib
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -81,9 +82,9 @@ class Soak:
         try:
             this.run(self.system)
             took = self.system.wait_well()
-        except AssertionError as failure:
+        except Exception as failure:
             self.say(words + ": NOT WELL AGAIN")
-            raise AssertionError(f"{words}: {failure}") from None
+            raise AssertionError(f"{words}: {type(failure).__name__}: {failure}") from failure
         time.sleep(BOUND_S)  # what was under way comes in
         window.end = time.time()
         self.say(f"{words}; well after {took:.1f} s; {self.told(before)}")
@@ -163,6 +164,7 @@ def soak(options, directory, seed):
 
 def main():
     options = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is taken down on the way
     seed = options.seed or f"{random.SystemRandom().getrandbits(32):x}"
     directory = pathlib.Path(options.keep or tempfile.mkdtemp(prefix="godwit-soak-"))
     directory.mkdir(exist_ok=True)

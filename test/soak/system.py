@@ -2,6 +2,8 @@
 
 import contextlib
 import pathlib
+import socket
+import ssl
 import statistics
 import time
 
@@ -11,7 +13,7 @@ import pytest
 import quic_client
 from certificates import Authority, Mount
 from clients import open_files
-from godwit import SANITIZED, Backend, Frontend, ask, free_address, wait_until
+from godwit import SANITIZED, Backend, Frontend, ask, free_address, split_address, wait_until
 from stores import STORES, ZONE, Writer
 from truth import BOUND_S, Fixed, Flip, Judge, Subject, ZoneFlip, show
 
@@ -39,19 +41,20 @@ class System:
         self.kinds = ["udp", "tcp", "tls", "https"] + (["quic"] if can_quic() else [])
         self.authority = Authority(directory)
         self.mount = Mount(directory, self.issue())
+        self.certificate = None  # a new one that has to be seen
         self.backends, self.frontends = [], []
         self.store = STORES[store_kind](directory)
         self.beacon = Subject(f"beacon.{ZONE}")
         self.judge = Judge(self.make_subjects())
         self.writer = Writer(self.store, [subject for subject in self.judge.subjects
                                           if not isinstance(subject, Fixed)], rng, 0.02)
-        self.fill()
-        for number in BACKENDS:
-            self.backends.append(self.start_backend(number).wait_ready())
-        for _ in FRONTENDS:
-            self.frontends.append(self.start_frontend())
-        self.samples = {}    # process id: [name, [resident octets]]
+        self.samples = {}     # process id: [name, [resident octets]]
         self.open_files = {}  # process id: descriptors when all was well
+        try:
+            self.start()
+        except BaseException:
+            self.destroy()
+            raise
 
     # --- made ---------------------------------------------------------------------------------
 
@@ -70,6 +73,13 @@ class System:
             Fixed("", "NXDOMAIN", lambda rng: f"absent{rng.randrange(50)}.{ZONE}"),
             Fixed("", "REFUSED", lambda rng: f"x{rng.randrange(1000)}.elsewhere.test"),
         ]
+
+    def start(self):
+        self.fill()
+        for number in BACKENDS:
+            self.backends.append(self.start_backend(number).wait_ready())
+        for _ in FRONTENDS:
+            self.frontends.append(self.start_frontend())
 
     def fill(self):
         self.store.add_zone(ZONE)
@@ -125,6 +135,15 @@ class System:
                         return f"front end {number}: {name} of {backend.address} is {found}"
         return None
 
+    def serves_certificate(self, frontend):
+        """Whether a new connection is shown the newest certificate."""
+        context = ssl.create_default_context(cafile=str(self.authority.certificate))
+        with contextlib.suppress(OSError), \
+                socket.create_connection(split_address(frontend.at["tls"]), 5) as plain, \
+                context.wrap_socket(plain, server_hostname="dns.example") as client:
+            return client.getpeercert(True) == self.certificate
+        return False
+
     def sees_beacon(self, frontend):
         state = self.beacon.history[-1][2]
         with contextlib.suppress(OSError, dns.exception.DNSException):
@@ -151,6 +170,10 @@ class System:
         for number, frontend in enumerate(self.frontends):
             wait_until(lambda: self.sees_beacon(frontend), BOUND_S * 4, 0.02,
                        f"front end {number} shows a change of now")
+            if self.certificate:
+                wait_until(lambda: self.serves_certificate(frontend), 30, 0.1,
+                           f"front end {number} serves the new certificate")
+        self.certificate = None
         return time.time() - began
 
     # --- how much they use --------------------------------------------------------------------
