@@ -94,6 +94,7 @@ static void test_a_refused_connection_is_tried_ever_later(void)
 	node_start(&lab.node);
 	CU_ASSERT_TRUE(loop_until(&lab.loop, lab_is_waiting, &lab));
 	loop_for(&lab.loop, 1000);
+	CU_ASSERT_TRUE(loop_until(&lab.loop, lab_is_waiting, &lab)); /* not in the midst of one */
 	CU_ASSERT_PTR_NOT_NULL(strstr(node_status(&lab.node).last_error, "refused"));
 	/* At 0, 100, 300, 700 ms, less up to a quarter each; ten if it did not grow. */
 	uint64_t tries = loop_count(&lab.loop, METRIC_BGP_CONNECTS);
