@@ -92,6 +92,7 @@ class QuicClient:
         self.tickets, self.tokens = [], []
         self.data, self.resets = {}, {}
         self.whole = {}  # streams that have ended, in that order
+        self.pings = set()  # that were acknowledged
         config = configuration.QuicConfiguration(
             alpn_protocols=list(alpn), server_name=name, cafile=str(authority.certificate),
             **{"supported_versions": [1], **options})
@@ -130,6 +131,8 @@ class QuicClient:
                     self.whole[event.stream_id] = True
             elif isinstance(event, self.events.StreamReset):
                 self.resets[event.stream_id] = event.error_code
+            elif isinstance(event, self.events.PingAcknowledged):
+                self.pings.add(event.uid)
             elif isinstance(event, self.events.ConnectionTerminated):
                 self.ended = Ended(event)
 
@@ -175,6 +178,13 @@ class QuicClient:
         header = bytes([0x41 | crypto.key_phase << 2]) + self.quic._peer_cid.cid + \
             struct.pack("!H", sequence & 0xffff)
         return crypto.encrypt_packet(header, payload, sequence)
+
+    def ping(self):
+        """Waits until the server has read all that was sent before."""
+        uid = len(self.pings) + 1
+        self.flush()
+        self.quic.send_ping(uid)
+        self.wait(lambda: uid in self.pings)
 
     # --- DNS ------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import godwit
 import router_lab
 from bgp_peer import GRACEFUL_SHUTDOWN, BgpPeer
 from godwit import wait_until
+from machine_clock import Stopwatch
 from router_lab import Announcer, Lab, Responder, inside
 
 V4, V6 = "192.0.2.53/32", "2001:db8::53/128"
@@ -118,10 +119,9 @@ def test_silent_dns_is_withdrawn_and_comes_back(peer, dns_server, start_announce
     dns_server.answering = False
     peer.wait_gone(V4)
     peer.wait_gone(V6)
-    wait_until(lambda: 'msg="service down"' in announcer.log())
+    wait_until(lambda: service_status(announcer)["state"] == "down")
     assert re.search(r'msg="service down" service=dns cause="probe udp: no answer', announcer.log())
     assert announcer.get("/readyz")[0] == 503
-    assert service_status(announcer)["state"] == "down"
     assert announcer.metric("godwit_announcer_service_downs_total") == 1
     assert announcer.metric('godwit_announcer_service_up{service="dns"}') == 0
     dns_server.answering = True
@@ -172,10 +172,14 @@ def assert_drained(peer, prefix, after):
     last_resort = peer.wait_event("announce", prefix, after=after)
     assert last_resort.route.communities == [GRACEFUL_SHUTDOWN]
     withdrawn = peer.wait_event("withdraw", prefix, after=after)
-    # From before the beginning: a test that is late reads of it late. In whole milliseconds of the
-    # same clock, as the announcer counts.
-    assert int(withdrawn.time * 1000) - int(after.time * 1000) >= GRACEFUL_MS
+    # From before the beginning: a test that is late reads of it late.
+    assert milliseconds_between(after.time, withdrawn.time) >= GRACEFUL_MS
     return withdrawn
+
+
+def milliseconds_between(begin, end):
+    """In whole ones of the monotonic clock, as the announcer counts."""
+    return int(end * 1000) - int(begin * 1000)
 
 
 def test_draining_by_hand_and_back(peer, dns_server, start_announcer):
@@ -224,7 +228,7 @@ def test_the_order_of_the_end(host, peer, dns_server, start_announcer):
     withdrawn = assert_drained(peer, V4, before)
     notification = peer.wait_event("notification", after=before)
     assert notification.time > withdrawn.time
-    assert notification.time - before.time >= (GRACEFUL_MS + WAIT_MS) / 1000
+    assert milliseconds_between(before.time, notification.time) >= GRACEFUL_MS + WAIT_MS
     assert notification.data[:2] == b"\x06\x02"  # Cease, Administrative Shutdown
     assert notification.data[3:].decode() == "maintenance until noon"
     assert announcer.wait_end() == 0
@@ -238,9 +242,9 @@ def test_a_stop_while_drained_is_quick(peer, dns_server, start_announcer):
     announcer.post("/drain")
     peer.wait_gone(V4)
     wait_until(lambda: service_status(announcer)["state"] == "drained")
-    begin = time.monotonic()
+    watch = Stopwatch()
     announcer.stop()
-    assert time.monotonic() - begin < (5 if godwit.SANITIZED else 0.9)
+    assert watch.seconds < (5 if godwit.SANITIZED else 0.9)
     assert dns_server.answering
 
 
@@ -248,9 +252,9 @@ def test_a_stop_that_no_router_would_hear_of_is_quick(dns_server, start_announce
     announcer = start_announcer(wait=False, bgp={
         "graceful_shutdown_ms": 60000, "peers": [{"address": "127.0.0.1:1179", "as": 64513}]})
     wait_until(lambda: service_status(announcer)["state"] == "up")
-    begin = time.monotonic()
+    watch = Stopwatch()
     announcer.stop()
-    assert time.monotonic() - begin < 5
+    assert watch.seconds < 5
     assert dns_server.answering
 
 
@@ -275,10 +279,10 @@ def test_a_router_that_is_gone_does_not_hold_up_the_end(lab, host, dns_server, s
     announcer = start_announcer(bgp={"peers": [
         {"address": f"198.51.100.2:{peer.port}", "as": peer.asn}]})
     router.run("ip", "address", "del", "198.51.100.2/24", "dev", link.b)
-    begin = time.monotonic()
+    watch = Stopwatch()
     announcer.process.send_signal(signal.SIGTERM)
     assert announcer.wait_end(timeout=20) == 0
-    assert time.monotonic() - begin < 8
+    assert watch.seconds < 8
     assert V4 not in addresses_of(host)
     assert "a router has not acknowledged the withdrawal" in announcer.log()
     assert dns_server.answering
@@ -386,10 +390,11 @@ def test_without_the_privilege_addresses_of_others_are_announced(host, peer, dns
 
 def test_two_who_disagree_about_an_address_do_not_race(host, peer, dns_server, start_announcer):
     announcer = start_announcer()
-    end = time.monotonic() + 2.5
-    while time.monotonic() < end:
+    begin = time.monotonic()
+    while time.monotonic() < begin + 2.5:
         host.run("ip", "address", "del", V4, "dev", "lo", check=False)
-    assert 1 <= announcer.log().count("address put back") <= 4
+    count = announcer.log().count("address put back")
+    assert 1 <= count <= 2 + (time.monotonic() - begin)
     wait_until(lambda: V4 in addresses_of(host))
     peer.wait_route(V4)
     assert dns_server.answering
@@ -412,8 +417,12 @@ def test_labels_are_a_second_source(host, peer, dns_server, start_announcer):
     host.run("ip", "address", "add", "192.0.2.61/32", "dev", "lo", "label", "lo:other")
     host.run("ip", "address", "add", "192.0.2.62/31", "dev", "lo", "label", "lo:dns2")
     peer.wait_route("192.0.2.60/32")
+    wait_until(lambda: "192.0.2.60/32" in
+               [row["prefix"] for row in announcer.status()["addresses"]])
     row = address_status(announcer, "192.0.2.60/32")
     assert row["local_pref"] == 190 and row["labelled"] and not row["put_there_by_us"]
+    wait_until(lambda: "192.0.2.62/31" in
+               [row["prefix"] for row in announcer.status()["addresses"]])
     wait_until(lambda: "lo:dns2" in address_status(announcer, "192.0.2.62/31")["why"])
     assert set(peer.routes) == {V4, "192.0.2.60/32"}
     host.run("ip", "address", "del", "192.0.2.60/32", "dev", "lo")
@@ -536,10 +545,10 @@ def test_a_front_end_that_dies_is_withdrawn_at_once(peer, dns_server, life_line,
     # What answered before must not count for the next front end, which is up but silent.
     dns_server.answering = False
     before = peer.mark()
-    begin = time.monotonic()
+    watch = Stopwatch()
     frontend.die()
-    withdrawn = peer.wait_event("withdraw", V4, after=before)
-    assert withdrawn.time - begin < (1 if godwit.SANITIZED else 0.25)
+    peer.wait_event("withdraw", V4, after=before)
+    assert watch.seconds < (1 if godwit.SANITIZED else 0.25)
     frontend = life_line().accept()
     frontend.say("serving")
     wait_until(lambda: service_status(announcer)["life_line"] == "serving")
@@ -560,7 +569,7 @@ def test_a_front_end_that_drains_is_told_when_it_may_end(peer, dns_server, life_
     assert frontend.hear() == "withdrawn"
     told = time.monotonic()
     assert_drained(peer, V4, before)
-    assert told - before.time >= (GRACEFUL_MS + WAIT_MS) / 1000
+    assert milliseconds_between(before.time, told) >= GRACEFUL_MS + WAIT_MS
     frontend.die()
     wait_until(lambda: service_status(announcer)["state"] == "down")
     frontend = life_line().accept()

@@ -8,7 +8,6 @@ import resource
 import signal
 import struct
 import threading
-import time
 
 import pytest
 
@@ -16,6 +15,7 @@ import godwit
 import router_lab
 from bgp_peer import BgpPeer
 from godwit import wait_until
+from machine_clock import Stopwatch
 from router_lab import Announcer, Lab, Responder, inside
 
 V4 = "192.0.2.53/32"
@@ -84,11 +84,11 @@ def row(announcer):
 
 
 def assert_withdrawn_in_time(dns_server, peers):
-    begin = time.monotonic()
+    watch = Stopwatch()
     dns_server.answering = False
     for peer in peers:
         peer.wait_gone(V4)
-    assert time.monotonic() - begin < (5 if godwit.SANITIZED else FALL_MS / 1000 + 0.5)
+    assert watch.seconds < (5 if godwit.SANITIZED else FALL_MS / 1000 + 0.5)
 
 
 @pytest.mark.parametrize("origin", [0, 9])
@@ -114,9 +114,9 @@ def test_a_hundred_routers_hear_of_it_together(lab, host, dns_server):
         peer.wait_route(V4)
     assert_withdrawn_in_time(dns_server, peers)
     assert all(row["state"] == "Established" for row in announcer.status()["peers"])
-    begin = time.monotonic()
+    watch = Stopwatch()
     announcer.stop()
-    assert time.monotonic() - begin < 5
+    assert watch.seconds < 5
     for peer in peers:
         assert peer.wait_event("notification").data[:2] == b"\x06\x02"
 
@@ -147,7 +147,7 @@ def test_without_descriptors_it_withdraws_and_comes_back(lab, host, dns_server):
     before = resource.prlimit(announcer.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(announcer.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
     peer.wait_gone(V4)
-    assert "Too many open files" in announcer.log()
+    wait_until(lambda: "Too many open files" in announcer.log())
     resource.prlimit(announcer.process.pid, resource.RLIMIT_NOFILE, before)
     peer.wait_route(V4)
     assert row(announcer)["state"] == "Established"

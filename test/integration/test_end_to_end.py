@@ -16,6 +16,7 @@ import pytest
 
 import godwit
 from godwit import answers, ask, rcode, run, split_address, wait_until
+from machine_clock import Stopwatch
 
 # What the issue promises for a change in the store; sanitizers get more.
 CHANGE_WITHIN = 1.5 if godwit.SANITIZED else 0.3
@@ -236,22 +237,23 @@ def test_a_lost_store_goes_on_being_served_and_is_found_again(store, backend, fr
     wait_until(lambda: backend.metric("godwit_backend_store_up") == 0, 10)
     assert answers(ask(frontend, "www.example.com")) == ["192.0.2.80"]
     assert backend.metric("godwit_backend_store_outages_total") == 1
-    said = [line for line in backend.log().splitlines() if str(store.path) in line]
-    assert 1 <= len(said) <= 3, "one clear line an outage, not one a try"
+    said = wait_until(
+        lambda: [line for line in backend.log().splitlines() if str(store.path) in line])
+    assert len(said) <= 3, "one clear line an outage, not one a try"
 
     remove_store(store)
     shutil.move(copy.path, store.path)
     wait_answer(frontend, "restored.example.com", ["198.51.100.1"], 30)
-    assert backend.metric("godwit_backend_store_up") == 1
+    wait_until(lambda: backend.metric("godwit_backend_store_up") == 1)
 
 
 # --- daemons in trouble ---------------------------------------------------------------------------
 
 def test_a_killed_backend_comes_back(backend, frontend):
     backend.kill()
-    start = time.monotonic()
-    assert rcode(ask(frontend, "www.example.com", timeout=5)) == "SERVFAIL"
-    assert time.monotonic() - start < 4
+    watch = Stopwatch()
+    assert rcode(ask(frontend, "www.example.com", timeout=10)) == "SERVFAIL"
+    assert watch.seconds < 4
     backend.start()
     wait_until(lambda: answers(ask(frontend, "www.example.com")) == ["192.0.2.80"], 15)
 

@@ -43,9 +43,7 @@ def test_a_row_changed_by_the_sqlite3_program_is_served_in_time(store, client):
     for number in range(5):
         store.shell(f"UPDATE records SET content = '203.0.113.{number}' "
                     "WHERE name = 'www.example.com' AND type = 'A';")
-        changed = time.monotonic()
         wait_answers(client, "www.example.com", [f"203.0.113.{number}"], timeout=PROMISE_S)
-        assert time.monotonic() - changed < PROMISE_S
 
 
 def test_rows_added_and_deleted(store, client):

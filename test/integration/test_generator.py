@@ -100,7 +100,7 @@ def test_a_pause_of_its_own_loses_nothing(start_secure):
     frontend = start_secure("tls")
     load = subprocess.Popen(
         [str(part) for part in (
-            LOAD, "--tls", "--server", frontend.secure, "--pattern", "delay-0-200.h#####.example",
+            LOAD, "--tls", "--server", frontend.secure, "--pattern", "delay-0-50.h#####.example",
             "--sockets", 1, "--window", 8, "--seconds", 2, "--timeout", 0.3)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert load.stdout.readline() == "measuring\n"

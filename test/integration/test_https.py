@@ -232,10 +232,11 @@ def test_paths_are_configured(start, client):
 # --- the end --------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("version", ["--http2", "--http1.1"])
-def test_a_stop_answers_what_is_in_flight(frontend, authority, tmp_path, version):
+def test_a_stop_answers_what_is_in_flight(start, authority, tmp_path, version):
+    frontend = start(limits={"query_timeout_ms": 10000})
     out = tmp_path / "out"
     curl = subprocess.Popen(["curl", "-sS", "--cacert", str(authority.certificate), version, "-o",
-                             str(out), url(frontend, get_path(query_of("delay-0-500.example.")))])
+                             str(out), url(frontend, get_path(query_of("delay-0-2000.example.")))])
     idle = H2(frontend, authority)
     wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == 1)
     frontend.process.terminate()

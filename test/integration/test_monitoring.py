@@ -34,6 +34,7 @@ def families(store, tmp_path, daemons):
     daemons.extend((backend, frontend, announcer))
     backend.wait_ready()  # some are there only then
     for daemon in daemons:
+        godwit.wait_until(lambda: "msg=started" in daemon.log(), godwit.READY_TIMEOUT)
         text = daemon.wait_alive().get("/metrics")[1]
         for name, kind in re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M):
             names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} \

@@ -11,6 +11,7 @@ import pytest
 
 import godwit
 from godwit import GrpcClient, run, wait_until
+from machine_clock import Stopwatch
 from mysql_server import GALERA, PASSWORD, GaleraMember, MysqlServer, MysqlStore
 from redis_server import make_certificates
 
@@ -370,7 +371,7 @@ def write_through_kills(store, seed, stop):
 def test_truncate_is_noticed(store, client, backend):
     store.sql("TRUNCATE TABLE records")
     wait_rcode(client, "www.example.com", "REFUSED", 5)
-    assert backend.metric(LOADS) == 2
+    wait_until(lambda: backend.metric(LOADS) == 2)
 
 
 def test_truncate_is_noticed_while_others_write(store, client, backend):
@@ -475,7 +476,7 @@ def test_a_server_that_stops_answering_is_noticed_within_seconds(
         own_store, own_backend, own_client):
     own_store.server.pause()
     wait_until(lambda: own_backend.metric(UP) == 0, 5)
-    assert "no reply within" in own_backend.log()
+    wait_until(lambda: "no reply within" in own_backend.log())
     assert addresses(own_client, "www.example.com") == ["192.0.2.80"]
     own_store.server.resume()
     own_store.add_record("new.example.com", "A", "192.0.2.1")
@@ -485,9 +486,9 @@ def test_a_server_that_stops_answering_is_noticed_within_seconds(
 def test_a_backend_ends_at_once_while_the_server_does_not_answer(own_store, own_backend):
     own_store.server.pause()
     wait_until(lambda: own_backend.metric(UP) == 0, 5)
-    started = time.monotonic()
+    watch = Stopwatch()
     own_backend.stop()
-    assert time.monotonic() - started < (6 if godwit.SANITIZED else 3.5)
+    assert watch.seconds < (6 if godwit.SANITIZED else 3.5)
     own_store.server.resume()
 
 

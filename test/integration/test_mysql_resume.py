@@ -57,8 +57,8 @@ def test_what_changed_meanwhile_is_followed_without_loading(store, proxy, backen
     assert addresses(client, "www.example.com") == ["192.0.2.3"]
     assert addresses(client, "www.example.org") == ["192.0.2.80"]
     wait_rcode(client, "here.example.com", "NXDOMAIN")
+    wait_until(lambda: backend.metric(UP) == 1)
     assert (backend.metric(LOADS), backend.metric(RESUMES)) == (1, 1)
-    assert backend.metric(UP) == 1
 
 
 def test_transactions_open_at_the_loss_are_not_missed(store, proxy, backend, client):
@@ -197,6 +197,7 @@ def test_what_is_trimmed_meanwhile_as_others_do_does_no_harm(store, proxy, start
         assert 990 <= left <= 1020
         proxy.mend()
         wait_answers(client, "www.example.com", ["192.0.2.9"], timeout=PROMISE_S)
+        wait_until(lambda: backend.metric(UP) == 1)
         assert (backend.metric(LOADS), backend.metric(RESUMES)) == (1, 1)
 
 
@@ -210,7 +211,8 @@ def test_nothing_is_missed_through_many_cuts(store, proxy, backend, client):
     for writer in writers:
         writer.start()
     cuts = 0
-    while any(writer.is_alive() for writer in writers):
+    # On a slow machine it goes on a while: fewer connections last long enough to follow.
+    while any(writer.is_alive() for writer in writers) or backend.metric(RESUMES) < 3 and cuts < 50:
         time.sleep(chance.uniform(0.05, 0.6))
         proxy.cut()
         cuts += 1

@@ -14,6 +14,7 @@ import pytest
 from certificates import Mount
 from godwit import (SANITIZED, Frontend, answers, ask, free_address, free_port, has_ipv6, run,
                     split_address, wait_until)
+from machine_clock import Stopwatch
 from quic_client import Ended, QuicClient
 from quic_frames import frames
 from secure_frontend import authority, foreign, pair, start_secure
@@ -100,8 +101,8 @@ def test_answers_from_backend_and_cache(frontend, connect):
     assert event(frontend, "error") == 0
 
 
-def test_many_streams_and_replies_as_they_are_ready(frontend, connect):
-    client = connect(frontend)
+def test_many_streams_and_replies_as_they_are_ready(start, connect):
+    client = connect(start(limits={"query_timeout_ms": 10000}))
     slow = client.send(dns.message.make_query("delay-0-1900.example.", "A", id=0))
     fast = [client.send(dns.message.make_query(f"n{i}.example.", "A", id=0)) for i in range(300)]
     for stream in fast + [slow]:
@@ -327,10 +328,11 @@ def test_giving_queries_up_is_no_way_to_ask_more(frontend, connect):
 def test_idle_connections_are_closed(start, connect):
     frontend = start(limits={"tls_idle_s": 1})
     client = connect(frontend)
-    client.ask(NAME)
     begun = time.monotonic()
+    client.ask(NAME)
+    watch = Stopwatch()
     assert client.wait_end() == DOQ_NO_ERROR
-    assert 0.9 < time.monotonic() - begun < 3
+    assert time.monotonic() - begun > 0.99 and watch.seconds < 3
     assert event(frontend, "idle") == 1
     assert open_connections(frontend) == 0
 
@@ -339,26 +341,26 @@ def test_pings_are_no_queries(start, connect):
     frontend = start(limits={"tls_idle_s": 1})
     client = connect(frontend)
     client.ask(NAME)
-    begun = time.monotonic()
+    watch = Stopwatch()
     with pytest.raises(Ended) as ended:
-        while time.monotonic() - begun < 5:
+        while watch.seconds < 5:
             client.quic.send_ping(1)
             client.step(0.1)
             if client.ended:
                 raise client.ended
     assert ended.value.code == DOQ_NO_ERROR
-    assert time.monotonic() - begun < 3
+    assert watch.seconds < 3
     assert event(frontend, "idle") == 1
 
 
 def test_handshakes_must_be_done_in_time(start, connect):
     frontend = start(limits={"tls_handshake_s": 1})
     client = connect(frontend, connect=False)
+    begun = time.monotonic()
     client.flush()  # and never again
     wait_until(lambda: open_connections(frontend) == 1)
-    begun = time.monotonic()
-    wait_until(lambda: open_connections(frontend) == 0, 5)
-    assert 0.5 < time.monotonic() - begun < 3
+    wait_until(lambda: open_connections(frontend) == 0, 3)
+    assert time.monotonic() - begun > 0.9
     assert event(frontend, "handshake_slow") == 1
 
 
@@ -387,11 +389,9 @@ def test_idle_connections_make_room_at_the_limit(start, connect):
     for _ in range(10):
         clients.append(connect(frontend))
         assert answers(clients[-1].ask(NAME)) == ["192.0.2.1"]
-        # The server knows that the reply has come once the client has said so.
-        wait_until(lambda: not clients[-1].step(0.005)
-                   and frontend.metric("godwit_frontend_queries_in_flight") == 0)
-        for _ in range(10):
-            clients[-1].step(0.005)
+        # The server knows that the reply has come once the client has said so; what answers this
+        # has read that before.
+        clients[-1].ping()
     assert open_connections(frontend) == 4
     assert event(frontend, "evicted") == 6
     assert datagrams(frontend, "retry") == 6  # nobody goes for one who may not be there
@@ -467,9 +467,9 @@ def test_a_flood_of_hellos_does_not_slow_udp_down(start, authority):
     begun = time.monotonic()
     try:
         while time.monotonic() < begun + 3:
-            asked = time.monotonic()
-            assert answers(ask(frontend, NAME, timeout=2)) == ["192.0.2.1"]
-            waits.append(time.monotonic() - asked)
+            watch = Stopwatch()
+            assert answers(ask(frontend, NAME)) == ["192.0.2.1"]
+            waits.append(watch.seconds)
     finally:
         done.set()
         thread.join()
@@ -569,6 +569,8 @@ def test_frames_that_make_no_sense_end_the_connection(frontend, connect):
         for _ in range(chance.choice([1, 3, 10])):
             client.send_packet(client.seal(frames(chance)))
             client.step(0.002)
+            if client.ended:
+                break  # some time after the server's last word it has no keys any more
         client.close()
     assert frontend.is_running()
     assert answers(connect(frontend).ask(NAME)) == ["192.0.2.1"]
@@ -644,19 +646,20 @@ def test_a_client_that_migrates_goes_on(frontend, connect):
 
 # --- the end --------------------------------------------------------------------------------------
 
-def test_a_stop_waits_for_replies_and_says_goodbye(frontend, connect):
+def test_a_stop_waits_for_replies_and_says_goodbye(start, connect):
+    frontend = start(limits={"query_timeout_ms": 10000})
     idle, busy = connect(frontend), connect(frontend)
     idle.ask(NAME)
-    slow = busy.send(dns.message.make_query("delay-0-600.example.", "A", id=0))
+    slow = busy.send(dns.message.make_query("delay-0-1500.example.", "A", id=0))
     busy.flush()
     wait_until(lambda: frontend.metric("godwit_frontend_queries_in_flight") == 1)
-    begun = time.monotonic()
+    watch = Stopwatch()
     frontend.process.terminate()
     assert idle.wait_end() == DOQ_NO_ERROR
     assert answers(busy.receive(slow)) == ["192.0.2.1"]
     assert busy.wait_end() == DOQ_NO_ERROR
     assert frontend.wait_end() == 0
-    assert time.monotonic() - begun < 3
+    assert watch.seconds < 4
 
 
 def test_a_stop_does_not_wait_for_who_does_not_listen(frontend, connect):
@@ -664,10 +667,10 @@ def test_a_stop_does_not_wait_for_who_does_not_listen(frontend, connect):
     client.ask("big-0-3000.example.")
     client.send(dns.message.make_query("big-0-3001.example.", "A", id=0))
     client.flush()
-    begun = time.monotonic()
+    watch = Stopwatch()
     frontend.process.terminate()
     assert frontend.wait_end() == 0
-    assert time.monotonic() - begun < 6
+    assert watch.seconds < 6
 
 
 @pytest.mark.skipif(SANITIZED, reason="sanitizers take memory of their own")

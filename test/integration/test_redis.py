@@ -7,6 +7,7 @@ import redis
 
 import godwit
 from godwit import GrpcClient, wait_until
+from machine_clock import Stopwatch
 from redis_server import (PROMISE_S, RedisServer, ZONE, addresses, backend, client, server,
                           start_redis, wait_answers, wait_rcode)
 
@@ -117,10 +118,10 @@ def test_an_update_takes_milliseconds(server, client):
     took = []
     for number in range(200):
         server.client.hset("dns:www.example.com", "A", f"10.1.0.{number}")
-        written = time.monotonic()
+        watch = Stopwatch()
         while addresses(client, "www.example.com") != [f"10.1.0.{number}"]:
-            assert time.monotonic() < written + 5
-        took.append(time.monotonic() - written)
+            assert watch.seconds < 5
+        took.append(watch.seconds)
     took.sort()
     print(f"p50 {took[100] * 1000:.1f} ms, p99 {took[197] * 1000:.1f} ms, max {took[-1] * 1000:.1f}")
     assert took[197] < (0.2 if godwit.SANITIZED else 0.05)

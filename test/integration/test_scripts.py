@@ -73,10 +73,16 @@ class ScriptRun:
         status = self.process.wait(30)
         assert self.pids() == {}, self.log()
         assert self.ports_are_free()
-        with pytest.raises(ProcessLookupError):
-            os.killpg(self.process.pid, 0)  # followers of the logs would be in its group
+        wait_until(self._has_no_group, message="followers of the logs would be in its group")
         godwit.assert_no_sanitizer_report(self.log())
         return status
+
+    def _has_no_group(self):
+        try:
+            os.killpg(self.process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
 
     def end(self):
         if self.process and self.process.poll() is None:
