@@ -292,7 +292,7 @@ static void push_all(struct health *health)
 	struct health_watch *watch;
 
 	LIST_FOREACH(watch, &health->watches, link)
-	watch_push(watch);
+		watch_push(watch);
 }
 
 void health_set_serving(struct health *health, bool serving)

@@ -261,8 +261,7 @@ static void mirror_remove_zones(struct mirror *mirror, bool all)
 	struct mirror_zone *zone;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry)
-	{
+	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry) {
 		if (all || !zone->replaced)
 			zone_remove(mirror, zone);
 	}
@@ -385,8 +384,7 @@ static uint64_t zone_count_unnamed(const struct mirror *mirror, const struct mir
 
 	if (!zone->replaced && !mirror->full)
 		return 0;
-	cds_list_for_each_entry(node, &zone->nodes, of_zone)
-	{
+	cds_list_for_each_entry(node, &zone->nodes, of_zone) {
 		const struct mirror_block *block =
 			atomic_load_explicit(&node->block, memory_order_relaxed);
 		if (block && (!zone->replaced || node->generation != zone->generation))
@@ -402,8 +400,8 @@ uint64_t mirror_count_unnamed(struct mirror *mirror)
 	uint64_t count = 0;
 
 	rcu_read_lock();
-	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry) count +=
-		zone_count_unnamed(mirror, zone);
+	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry)
+		count += zone_count_unnamed(mirror, zone);
 	rcu_read_unlock();
 	return count;
 }

@@ -30,8 +30,7 @@ static int export_zones(struct mirror *mirror, const struct mirror_export *expor
 	struct mirror_zone *zone;
 	int status = 0;
 
-	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry)
-	{
+	cds_lfht_for_each_entry(mirror->zones.lfht, &iter, zone, entry) {
 		if (!atomic_load(&zone->complete))
 			continue;
 		status = export->zone(export->ctx, zone->name);
@@ -49,8 +48,7 @@ static int export_names(struct mirror *mirror, const struct mirror_export *expor
 	struct mirror_node *node;
 	int status = 0;
 
-	cds_lfht_for_each_entry(mirror->edges.lfht, &iter, node, edge)
-	{
+	cds_lfht_for_each_entry(mirror->edges.lfht, &iter, node, edge) {
 		status = export_node(node, export);
 		if (status != 0)
 			break;

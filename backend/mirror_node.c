@@ -264,8 +264,7 @@ void node_remove_all(struct mirror *mirror, struct mirror_zone *zone)
 	struct mirror_node *node;
 	struct mirror_node *next;
 
-	cds_list_for_each_entry_safe(node, next, &zone->nodes, of_zone)
-	{
+	cds_list_for_each_entry_safe(node, next, &zone->nodes, of_zone) {
 		if (node->parent)
 			mirror_table_remove(&mirror->edges, &node->edge);
 		node_discard(mirror, node);

@@ -284,8 +284,7 @@ void watch_tick(void *ctx)
 	int64_t now_ms = clock_now_ms();
 
 	pthread_mutex_lock(&watch->lock);
-	LIST_FOREACH(stream, &watch->streams, link)
-	{
+	LIST_FOREACH(stream, &watch->streams, link) {
 		if (stream->sending && !stream->gone && now_ms - stream->send_ms > RPC_STALLED_MS) {
 			metrics_add(watch->shard, BACKEND_CALLS_STALLED, 1);
 			stream->send_ms = now_ms; /* once */
@@ -301,7 +300,7 @@ static void push_all(struct watch *watch)
 	struct watch_stream *stream;
 
 	LIST_FOREACH(stream, &watch->streams, link)
-	stream_push(stream, false);
+		stream_push(stream, false);
 }
 
 void watch_wake(struct watch *watch)

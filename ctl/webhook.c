@@ -259,8 +259,7 @@ enum webhook_result webhook_read(struct webhook *webhook, struct evbuffer *out)
 			 storage_error(webhook->storage));
 		result = WEBHOOK_FAILED;
 	}
-	json_array_foreach(zones, i, zone)
-	{
+	json_array_foreach(zones, i, zone) {
 		const char *apex = json_string_value(zone);
 		if (result == WEBHOOK_OK && zone_matters(webhook, apex))
 			result = write_zone(webhook, apex, out);
@@ -278,8 +277,7 @@ static int adjust_targets(struct webhook *webhook, uint16_t type, json_t *target
 {
 	json_t *target;
 	size_t i;
-	json_array_foreach(targets, i, target)
-	{
+	json_array_foreach(targets, i, target) {
 		char reason[256];
 		const char *text = json_string_value(target);
 		int size = text ? webhook_target_parse(webhook, type, text, reason, sizeof(reason))
@@ -310,8 +308,7 @@ enum webhook_result webhook_adjust(struct webhook *webhook, json_t *endpoints)
 		snprintf(webhook->error, sizeof(webhook->error), "an array of endpoints is wanted");
 		return WEBHOOK_BAD_REQUEST;
 	}
-	json_array_foreach(endpoints, i, endpoint)
-	{
+	json_array_foreach(endpoints, i, endpoint) {
 		const char *type_text = json_string_value(json_object_get(endpoint, "recordType"));
 		json_t *targets = json_object_get(endpoint, "targets");
 		if (!type_text || (targets && !json_is_array(targets) && !json_is_null(targets))) {

@@ -105,8 +105,7 @@ static enum webhook_result add_endpoint(struct webhook *webhook, const json_t *j
 		leave_out(webhook, endpoint.name_text, problem);
 		return WEBHOOK_OK;
 	}
-	json_array_foreach(targets, i, target)
-	{
+	json_array_foreach(targets, i, target) {
 		const char *text = json_string_value(target);
 		int size = -1;
 		snprintf(reason, sizeof(reason), "a target that is no text");
@@ -145,8 +144,7 @@ static enum webhook_result add_endpoints(struct webhook *webhook, const json_t *
 		snprintf(webhook->error, sizeof(webhook->error), "%s: an array is wanted", key);
 		return WEBHOOK_BAD_REQUEST;
 	}
-	json_array_foreach(endpoints, i, endpoint)
-	{
+	json_array_foreach(endpoints, i, endpoint) {
 		enum webhook_result result = add_endpoint(webhook, endpoint, list);
 		if (result != WEBHOOK_OK)
 			return result;

@@ -36,8 +36,7 @@ static bool connection_evict(struct connection_server *server)
 		connection_close_for(connection, CONNECTION_HANDSHAKE_SLOW);
 		return true;
 	}
-	TAILQ_FOREACH(connection, &server->connections, link)
-	{
+	TAILQ_FOREACH(connection, &server->connections, link) {
 		if (!connection_is_idle(connection))
 			continue;
 		connection_close_for(connection, CONNECTION_EVICTED);

@@ -57,8 +57,7 @@ static bool quic_evict(struct quic_server *server)
 		quic_connection_end_for(connection, CONNECTION_HANDSHAKE_SLOW, DOQ_EXCESSIVE_LOAD);
 		return true;
 	}
-	TAILQ_FOREACH(connection, &server->connections[QUIC_OPEN], link)
-	{
+	TAILQ_FOREACH(connection, &server->connections[QUIC_OPEN], link) {
 		if (!quic_connection_is_idle(connection))
 			continue;
 		quic_connection_end_for(connection, CONNECTION_EVICTED, DOQ_NO_ERROR);
@@ -336,7 +335,7 @@ void quic_server_stop(struct quic_server *server)
 	while ((connection = TAILQ_FIRST(&server->connections[QUIC_HANDSHAKING])))
 		quic_connection_end(connection, DOQ_NO_ERROR);
 	TAILQ_FOREACH(connection, &server->connections[QUIC_OPEN], link)
-	quic_mark(connection); /* those that are idle end when flushed */
+		quic_mark(connection); /* those that are idle end when flushed */
 	quic_server_flush(server);
 }
 

@@ -47,8 +47,7 @@ void *quic_ids_find(const struct quic_ids *ids, const uint8_t *octets, size_t si
 	const struct quic_id *id;
 	if (size > QUIC_ID_MAX)
 		return NULL;
-	LIST_FOREACH(id, &ids->buckets[quic_ids_hash(ids, octets, size)], chain)
-	{
+	LIST_FOREACH(id, &ids->buckets[quic_ids_hash(ids, octets, size)], chain) {
 		if (id->size == size && memcmp(id->octets, octets, size) == 0)
 			return id->owner;
 	}
@@ -81,8 +80,7 @@ static void quic_id_free(struct quic_id *id)
 void quic_ids_remove(struct quic_id_list *list, const uint8_t *octets, size_t size)
 {
 	struct quic_id *id;
-	LIST_FOREACH(id, list, own)
-	{
+	LIST_FOREACH(id, list, own) {
 		if (id->size == size && memcmp(id->octets, octets, size) == 0) {
 			quic_id_free(id);
 			return;

@@ -330,5 +330,5 @@ void udp_stop_reading(struct udp_server *server)
 {
 	struct udp_socket *socket;
 	LIST_FOREACH(socket, &server->sockets, link)
-	event_del(socket->event);
+		event_del(socket->event);
 }

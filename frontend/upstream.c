@@ -93,9 +93,9 @@ void upstream_on_kick(evutil_socket_t fd, short what, void *ctx)
 	upstream->kicked = false;
 	upstream->pass++;
 	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	stream_flush(replica->stream);
+		stream_flush(replica->stream);
 	TAILQ_FOREACH(replica, &upstream->retired, link)
-	stream_flush(replica->stream);
+		stream_flush(replica->stream);
 }
 
 /*
@@ -488,8 +488,7 @@ static void upstream_expire_waiting(struct upstream *upstream, int64_t now_ms)
 static void upstream_probe_due(struct upstream *upstream, int64_t now_ms)
 {
 	struct replica *replica;
-	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	{
+	TAILQ_FOREACH(replica, &upstream->replicas, link) {
 		if (balance_probe_due_ms(&replica->peer) <= now_ms)
 			upstream_start_probe(upstream, replica, now_ms);
 		upstream_arm(upstream, balance_probe_due_ms(&replica->peer));
@@ -518,15 +517,14 @@ static void upstream_listen(struct upstream *upstream, int64_t until_ms)
 	struct attempt *attempt;
 	struct query *query;
 	upstream->listen_until_ms = until_ms;
-	TAILQ_FOREACH(attempt, &upstream->attempts, link)
-	{
+	TAILQ_FOREACH(attempt, &upstream->attempts, link) {
 		if (attempt->deadline_ms < until_ms)
 			attempt->deadline_ms = until_ms;
 		upstream_put_off(attempt->query, until_ms);
 	}
 	for (size_t i = 0; i < upstream->route_count; i++)
 		TAILQ_FOREACH(query, &upstream->routes[i].waiting, waiting)
-	upstream_put_off(query, until_ms);
+			upstream_put_off(query, until_ms);
 }
 
 void upstream_on_timer(evutil_socket_t fd, short what, void *ctx)

@@ -89,8 +89,8 @@ void upstream_destroy(struct upstream *upstream)
 		return;
 	struct attempt *attempt;
 	TAILQ_FOREACH(attempt, &upstream->attempts, link)
-	if (!attempt->streamed)
-		channel_call_cancel(&attempt->call);
+		if (!attempt->streamed)
+			channel_call_cancel(&attempt->call);
 	upstream_free_replicas(&upstream->replicas);
 	upstream_free_replicas(&upstream->retired);
 	channel_queue_destroy(upstream->queue);
@@ -114,8 +114,8 @@ static struct replica *upstream_find_replica(struct upstream *upstream, const ch
 {
 	struct replica *replica;
 	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	if (strcmp(replica->address.key, key) == 0)
-		return replica;
+		if (strcmp(replica->address.key, key) == 0)
+			return replica;
 	return NULL;
 }
 
@@ -209,7 +209,7 @@ static int upstream_fill_routes(struct upstream *upstream)
 	struct replica *replica;
 	int result = 0;
 	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	replica->wanted = false;
+		replica->wanted = false;
 	for (size_t i = 0; i < upstream->route_count; i++)
 		if (upstream_fill_route(upstream, &upstream->routes[i]) != 0)
 			result = -1;
@@ -295,6 +295,6 @@ void upstream_visit(struct upstream *upstream, void (*visit)(void *ctx, const st
 	struct replica *replica;
 	pthread_mutex_lock(&upstream->lock);
 	TAILQ_FOREACH(replica, &upstream->replicas, link)
-	visit(ctx, replica);
+		visit(ctx, replica);
 	pthread_mutex_unlock(&upstream->lock);
 }
