@@ -378,11 +378,11 @@ static void test_a_stopped_process_finds_its_session_up(void)
 	if (child == 0)
 		run_stopped(port, ntohs(address.sin_port), fds[1]);
 	CU_ASSERT_TRUE(peer_hear(&peer));
-	peer_send(&peer, BFD_INIT, 25); /* half a second to detect */
+	peer_send(&peer, BFD_INIT, 50); /* a second to detect */
 	CU_ASSERT_EQUAL(read(fds[0], &octet, 1), 1);
 	CU_ASSERT_EQUAL(octet, 1);
 	CU_ASSERT_EQUAL(kill(child, SIGSTOP), 0);
-	peer_keep_up(&peer, 1000, 25);
+	peer_keep_up(&peer, 1500, 50);
 	CU_ASSERT_EQUAL(kill(child, SIGCONT), 0);
 	CU_ASSERT_EQUAL(write(fds[0], &octet, 1), 1);
 	CU_ASSERT_EQUAL(read(fds[0], &octet, 1), 1);
@@ -494,12 +494,12 @@ static void test_a_flood_does_not_take_a_session_down(void)
 	const uint8_t junk[24] = {0};
 
 	peer_start(&peer, false, 0);
-	CU_ASSERT_TRUE_FATAL(peer_come_up(&peer, 25));
-	int64_t end = clock_now_ms() + 1000;
+	CU_ASSERT_TRUE_FATAL(peer_come_up(&peer, 50));
+	int64_t end = clock_now_ms() + 1500;
 	int64_t next = 0;
 	while (clock_now_ms() < end) {
 		if (clock_now_ms() >= next) {
-			peer_send(&peer, BFD_UP, 25);
+			peer_send(&peer, BFD_UP, 50);
 			next = clock_now_ms() + 10;
 		}
 		for (int i = 0; i < 100; i++)
@@ -527,12 +527,12 @@ static void test_a_log_that_nobody_reads_does_not_stop_it(void)
 	CU_ASSERT_EQUAL(fcntl(fds[1], F_SETFL, 0), 0); /* from now on a writer waits */
 	CU_ASSERT_EQUAL(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
 	peer_start(&peer, false, 0);
-	bool up = peer_come_up(&peer, 25);
+	bool up = peer_come_up(&peer, 50);
 	for (int i = 0; i < 100; i++) { /* each is worth a line, or would be */
-		peer_send(&peer, BFD_DOWN, 25);
-		peer_send(&peer, BFD_INIT, 25);
+		peer_send(&peer, BFD_DOWN, 50);
+		peer_send(&peer, BFD_INIT, 50);
 	}
-	peer_keep_up(&peer, 600, 25);
+	peer_keep_up(&peer, 1100, 50);
 	bfd_read_status(peer.link, &status);
 	CU_ASSERT_EQUAL(dup2(before, STDERR_FILENO), STDERR_FILENO);
 	CU_ASSERT_TRUE(up);
