@@ -13,7 +13,8 @@ import signal
 import ssl
 import time
 
-from clients import crowd, open_files
+from clients import crowd, flood, open_files
+from stores import ZONE
 from system import BACKENDS, CONNECTIONS_MAX, FRONTENDS, STREAMS
 
 NONE = frozenset()
@@ -90,9 +91,8 @@ def of_store(how):
 def routes_changed(system):
     """Other routes are taken over while queries are under way, and the old ones again."""
     for frontend in system.frontends:
-        reload_routes(frontend, [{"zone": "extra.test", "backends": [system.backends[0].address]},
-                                 {"zone": ".", "backends": [backend.address for backend in
-                                                            reversed(system.backends)]}])
+        reload_routes(frontend, [system.route("extra.test", system.backends[:1]),
+                                 system.route(".", system.backends[::-1])])
     yield
     for frontend in system.frontends:
         reload_routes(frontend, frontend.config["routes"])
@@ -150,13 +150,15 @@ def streams_of(number):
     return frozenset((number, kind) for kind in STREAMS)
 
 
-def everything_of(number):
-    return frozenset((number, kind) for kind in ("udp", *STREAMS))
-
-
 def frontend_crowded(number):
     return Fault(f"front end {number} crowded", lambda system: crowded(system, number),
                  lost=streams_of(number))
+
+
+def frontend_flooded(number):
+    return Fault(f"front end {number} flooded",
+                 lambda system: flood(system.frontends[number].at["udp"], ZONE),
+                 out=frozenset(BACKENDS), stale=True, lost=frozenset([(number, "udp")]))
 
 
 def frontend_short(number):
@@ -184,8 +186,9 @@ def all_faults(store):
     faults += [of_store(how) for how in store.OUTAGES for _ in range(3)]
     faults += [Fault("certificates replaced", certificates_replaced),
                Fault("routes changed", routes_changed)] * 2
-    faults += [make(number) for make in (frontend_crowded, frontend_short)
-               for number in FRONTENDS] + [backend_short(number) for number in BACKENDS]
+    faults += [make(number) for make in (frontend_crowded, frontend_flooded, frontend_short)
+               for number in FRONTENDS]
+    faults += [backend_short(number) for number in BACKENDS]
     return faults
 
 

@@ -65,6 +65,8 @@ class Soak:
         print(f"{time.time() - self.began:7.1f} s  {words}", flush=True)
 
     def begin(self):
+        self.say(f"{len(self.clients)} clients by {', '.join(self.system.kinds)}; between the halves "
+                 f"{'TLS with certificates of both' if self.system.is_mutual else 'plaintext'}")
         for frontend in self.system.frontends:
             frontend.wait_ready()
         for thread in [self.system.writer, *self.clients, self.noise]:

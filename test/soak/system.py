@@ -42,6 +42,7 @@ class System:
         self.authority = Authority(directory)
         self.mount = Mount(directory, self.issue())
         self.certificate = None  # a new one that has to be seen
+        self.is_mutual = rng.random() < 0.5  # TLS between the two halves, both with certificates
         self.backends, self.frontends = [], []
         self.store = STORES[store_kind](directory)
         self.beacon = Subject(f"beacon.{ZONE}")
@@ -87,10 +88,20 @@ class System:
         for subject in [self.beacon, *self.judge.subjects]:
             subject.begin(self.store)
 
+    def tls(self, **options):
+        return {"certificate": str(self.mount.certificate), "key": str(self.mount.key), **options}
+
     def start_backend(self, number):
+        tls = {"tls": self.tls(client_ca=str(self.authority.certificate))} if self.is_mutual else {}
         return Backend(self.directory, self.store.url, env=SANITIZER,
                        snapshot=str(self.directory / f"backend{number}.snapshot"),
-                       **self.store.options)
+                       **self.store.options, **tls)
+
+    def route(self, zone, backends):
+        route = {"zone": zone, "backends": [backend.address for backend in backends]}
+        if self.is_mutual:
+            route["tls"] = self.tls(ca=str(self.authority.certificate), server_name="dns.example")
+        return route
 
     def start_frontend(self):
         listen = [{"address": free_address(), "protocols": ["udp", "tcp"]},
@@ -98,8 +109,8 @@ class System:
                   {"address": free_address(), "protocols": ["https"]},
                   {"address": free_address(), "protocols": ["quic"]}]
         frontend = Frontend(
-            self.directory, self.backends, listen=listen, env=SANITIZER, workers=2,
-            tls={"certificate": str(self.mount.certificate), "key": str(self.mount.key)},
+            self.directory, self.backends, listen=listen, env=SANITIZER, workers=2, tls=self.tls(),
+            routes=[self.route(".", self.backends)],
             limits={"tcp_connections": CONNECTIONS_MAX, "tls_connections": CONNECTIONS_MAX,
                     "query_timeout_ms": 5000 if SANITIZED else 2000})
         frontend.at = dict(zip(("udp", "tls", "https", "quic"), frontend.addresses))
