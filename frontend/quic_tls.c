@@ -4,12 +4,15 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/tls_files.h"
+#include "frontend/quic_key.h"
 
 #include <gnutls/x509.h>
 #include <ngtcp2/ngtcp2_crypto_gnutls.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define QUIC_CHAIN_MAX 64 /* certificates in a file: the leaf and those that lead to its root */
 
 static const char quic_priorities[] =
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"
@@ -60,23 +63,47 @@ static gnutls_datum_t quic_datum_of(char *text)
 	return (gnutls_datum_t){(unsigned char *)text, (unsigned int)strlen(text)};
 }
 
+/*
+ * Gives the key and its certificates to the credentials, which they are a part of then. That they
+ * belong together has been found by OpenSSL. 0, or GnuTLS' error.
+ */
+static int quic_certificate_set_key(struct quic_certificate *out, gnutls_privkey_t key,
+				    const gnutls_datum_t *certificates)
+{
+	gnutls_pcert_st chain[QUIC_CHAIN_MAX];
+	unsigned int size = QUIC_CHAIN_MAX;
+	int result = gnutls_pcert_list_import_x509_raw(chain, &size, certificates,
+						       GNUTLS_X509_FMT_PEM, 0);
+	if (result < 0)
+		return result;
+	gnutls_certificate_set_flags(out->credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
+	result = gnutls_certificate_set_key(out->credentials, NULL, 0, chain, (int)size, key);
+	for (unsigned int i = 0; result < 0 && i < size; i++)
+		gnutls_pcert_deinit(&chain[i]);
+	return result;
+}
+
 /* 0, or GnuTLS' error. */
 static int quic_certificate_init(struct quic_certificate *out, const struct tls_material *material)
 {
-	const gnutls_datum_t certificate = quic_datum_of(material->certificate);
-	const gnutls_datum_t key = quic_datum_of(material->key);
+	const gnutls_datum_t certificates = quic_datum_of(material->certificate);
+	gnutls_privkey_t key;
 	int result = gnutls_certificate_allocate_credentials(&out->credentials);
 	if (result < 0)
 		return result;
-	result = gnutls_certificate_set_x509_key_mem2(out->credentials, &certificate, &key,
-						      GNUTLS_X509_FMT_PEM, NULL, 0);
+	result = quic_key_read(material->key, &key);
 	if (result < 0)
 		return result;
+	result = quic_certificate_set_key(out, key, &certificates);
+	if (result < 0) {
+		gnutls_privkey_deinit(key);
+		return result;
+	}
 	result = gnutls_x509_crt_init(&out->leaf);
 	if (result < 0)
 		return result;
 	/* Reads the first of them. */
-	result = gnutls_x509_crt_import(out->leaf, &certificate, GNUTLS_X509_FMT_PEM);
+	result = gnutls_x509_crt_import(out->leaf, &certificates, GNUTLS_X509_FMT_PEM);
 	return result < 0 ? result : 0;
 }
 

@@ -1,9 +1,10 @@
 /*
  * TLS 1.3 inside QUIC (RFC 9001) by GnuTLS, which ngtcp2 0.12 can work with: OpenSSL 3.0 has no
- * interface for it. Certificates are those that tls.h keeps, made into credentials anew when they
- * have changed; if GnuTLS cannot use them, those it has stay, with a line in the log. ALPN must be
- * "doq" (RFC 9250 section 4.1.1). Tickets resume sessions; their key changes every TLS_TICKET_KEY_S
- * and an old one is good no more. No early data: a query could be replayed.
+ * interface for it. Only signatures are OpenSSL's (quic_key.h). Certificates are those that tls.h
+ * keeps, made into credentials anew when they have changed; if GnuTLS cannot use them, those it has
+ * stay, with a line in the log. ALPN must be "doq" (RFC 9250 section 4.1.1). Tickets resume
+ * sessions; their key changes every TLS_TICKET_KEY_S and an old one is good no more. No early data:
+ * a query could be replayed.
  *
  * Used by one thread.
  */

@@ -12,6 +12,9 @@ import types
 from godwit import run
 
 
+P_256 = "ec", "-pkeyopt", "ec_paramgen_curve:P-256"
+
+
 class Authority:
     def __init__(self, directory, name="ca"):
         self.directory = pathlib.Path(directory) / f"{name}-files"
@@ -19,20 +22,19 @@ class Authority:
         self.certificate = self.directory / "ca.crt"
         self._key = self.directory / "ca.key"
         self._count = 0
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", self._key, "-out", self.certificate, "-days", "3", "-subj",
-            f"/CN=Test {name}")
+        run("openssl", "req", "-x509", "-newkey", *P_256, "-nodes", "-keyout", self._key, "-out",
+            self.certificate, "-days", "3", "-subj", f"/CN=Test {name}")
 
-    def issue(self, name, names="IP:127.0.0.1", days=2):
-        """A certificate with subject CN=`name` and subjectAltName `names`, signed by the CA."""
+    def issue(self, name, names="IP:127.0.0.1", days=2, key=P_256):
+        """A certificate with subject CN=`name` and subjectAltName `names`, signed by the CA; `key` is
+        what openssl shall make."""
         self._count += 1
         base = self.directory / f"{self._count}"
         pair = types.SimpleNamespace(certificate=base.with_suffix(".crt"),
                                      key=base.with_suffix(".key"))
         request = base.with_suffix(".csr")
-        run("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", pair.key, "-out", request, "-subj", f"/CN={name}", "-addext",
-            f"subjectAltName={names}")
+        run("openssl", "req", "-newkey", *key, "-nodes", "-keyout", pair.key, "-out", request,
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName={names}")
         run("openssl", "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
             "-set_serial", str(1000 + self._count), "-copy_extensions", "copy", "-out",
             pair.certificate, "-days", str(days))

@@ -213,6 +213,14 @@ def test_sessions_are_resumed(frontend, connect):
     assert frontend.metric("godwit_frontend_tls_resumed_total") == 1
 
 
+@pytest.mark.parametrize("key", [
+    ("rsa:2048",), ("rsa:3072",), ("ec", "-pkeyopt", "ec_paramgen_curve:P-384"),
+    ("ed25519",)], ids=lambda key: key[-1])
+def test_keys_of_all_kinds(start, connect, authority, key):
+    frontend = start(certificate=authority.issue("dns.example", "DNS:dns.example", key=key))
+    assert answers(connect(frontend).ask(NAME)) == ["192.0.2.1"]
+
+
 def test_certificate_is_chosen_by_name(start, connect, authority, pair):
     other = authority.issue("other", "DNS:*.other.example,DNS:third.example")
     frontend = start(tls={"certificate": str(pair.certificate), "key": str(pair.key),
