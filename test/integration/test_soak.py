@@ -86,6 +86,15 @@ def test_an_answer_older_than_the_fault_is_not_excused(judge, row):
     assert accusations(judge, row, {"10.0.0.1"}) == 1
 
 
+def test_what_is_in_every_cache_does_not_fail_even_without_backends(judge, row):
+    judge.open(servfail=True, forgetful=frozenset([1]))
+    fixed = truth.Fixed("fixed.soak.test", frozenset(["192.0.2.1"]))
+    assert accusations(judge, row, "SERVFAIL") == 0
+    assert accusations(judge, fixed, "SERVFAIL") == 1
+    judge.answered(1, "udp", fixed, time.time(), reply_of("SERVFAIL"))
+    assert len(judge.violations) == 1
+
+
 def test_no_answer_is_excused_for_the_clients_of_whom_it_is_said(judge):
     judge.open(lost=frozenset([(1, "tls")]))
     judge.lost(1, "tls", time.time(), "refused")

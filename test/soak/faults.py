@@ -1,8 +1,9 @@
 """What goes wrong, one context manager each: inside it has gone wrong, afterwards it is over, and the
 system has to find its own way back. FAULTS names them all; a Plan is what a seed makes of them.
 
-What a fault excuses is what docs/ say of it, and no more: `out`, the backends that do not answer (with
-all of them away answers may be stale and fail), and `lost`, whose clients may go without an answer.
+What a fault excuses is what docs/ say of it, and no more: `stale`, answers as old as the fault; `out`,
+the backends that do not answer (with all of them away, what is in no cache fails); `forgetful`, the
+front ends whose caches may be empty; and `lost`, whose clients may go without an answer.
 """
 
 import contextlib
@@ -27,6 +28,7 @@ class Fault:
     words: str
     run: object
     out: frozenset = NONE
+    forgetful: frozenset = NONE
     lost: frozenset = NONE
     stale: bool = False
     alone: bool = False  # no other fault beside it
@@ -78,6 +80,7 @@ def of_backend(how, numbers):
 def of_frontend(how, number, lost):
     return Fault(f"front end {number} {how.__name__}",
                  lambda system: how([system.frontends[number]]), stale=True,
+                 forgetful=frozenset([number] if lost else []),
                  lost=frozenset((number, kind) for kind in lost))
 
 
@@ -158,7 +161,8 @@ def frontend_crowded(number):
 def frontend_flooded(number):
     return Fault(f"front end {number} flooded",
                  lambda system: flood(system.frontends[number].at["udp"], ZONE),
-                 out=frozenset(BACKENDS), stale=True, lost=frozenset([(number, "udp")]))
+                 out=frozenset(BACKENDS), stale=True, forgetful=frozenset(FRONTENDS),
+                 lost=frozenset([(number, "udp")]))
 
 
 def frontend_short(number):
@@ -185,7 +189,7 @@ def all_faults(store):
     faults += [of_frontend(how, 1, ("udp", *STREAMS)) for how in (killed, ended)]
     faults += [of_store(how) for how in store.OUTAGES for _ in range(3)]
     faults += [Fault("certificates replaced", certificates_replaced),
-               Fault("routes changed", routes_changed)] * 2
+               Fault("routes changed", routes_changed, forgetful=frozenset(FRONTENDS))] * 2
     faults += [make(number) for make in (frontend_crowded, frontend_flooded, frontend_short)
                for number in FRONTENDS]
     faults += [backend_short(number) for number in BACKENDS]
@@ -207,6 +211,7 @@ class Round:
         out = frozenset().union(*(fault.out for fault in self.faults))
         return {"stale": any(fault.stale for fault in self.faults),
                 "servfail": out == frozenset(BACKENDS),
+                "forgetful": frozenset().union(*(fault.forgetful for fault in self.faults)),
                 "lost": frozenset().union(*(fault.lost for fault in self.faults))}
 
     def run(self, system):

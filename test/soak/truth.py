@@ -36,6 +36,8 @@ def address_of(version):
 class Subject:
     """`owner` is a name in the store; `question` makes the name to ask for."""
 
+    stays = False  # its answer is one and the same always, and so in every cache
+
     def __init__(self, owner, question=None):
         self.owner = owner
         self.question = question or (lambda rng: owner)
@@ -101,6 +103,10 @@ class Fixed(Subject):
         super().__init__(owner, question)
         self.history = [[0.0, 0.0, state]]
 
+    @property
+    def stays(self):
+        return bool(self.owner)
+
     def begin(self, store):
         if self.owner:
             store.put(self.owner, *self.history[0][2])
@@ -119,7 +125,8 @@ class Window:
     begin: float
     stale: bool = False
     servfail: bool = False
-    lost: frozenset = frozenset()  # (front end's number, kind of client)
+    forgetful: frozenset = frozenset()  # front ends that may have nothing in their caches
+    lost: frozenset = frozenset()       # (front end's number, kind of client)
     end: float = float("inf")
 
     def covers(self, asked, answered):
@@ -165,11 +172,13 @@ class Judge:
         self.counts[kind] += 1
         state = show(reply)
         if state == "SERVFAIL":
-            if self._excused(asked, now, lambda window: window.servfail):
+            # What is in the cache is served when no backend is left.
+            if self._excused(asked, now, lambda window: window.servfail and (
+                    not subject.stays or frontend in window.forgetful)):
                 self.counts["SERVFAIL, excused"] += 1
             else:
-                self._accuse(f"front end {frontend} by {kind}: SERVFAIL after {now - asked:.2f} s: "
-                             f"{reply}")
+                self._accuse(f"front end {frontend} by {kind}: SERVFAIL for "
+                             f"{subject.owner or 'a random name'} after {now - asked:.2f} s: {reply}")
             return
         windows = self._excused(asked, now, lambda window: window.stale)
         since = min([asked] + [window.begin - SNAPSHOT_S for window in windows]) - BOUND_S
