@@ -180,9 +180,11 @@ class QuicClient:
         return crypto.encrypt_packet(header, payload, sequence)
 
     def ping(self):
-        """Waits until the server has read all that was sent before."""
+        """Waits until the server has read all that was sent before, acknowledgements included, which
+        aioquic puts off for a moment."""
+        [space] = [space for epoch, space in self.quic._spaces.items() if epoch.name == "ONE_RTT"]
+        self.wait(lambda: space.ack_at is None)
         uid = len(self.pings) + 1
-        self.flush()
         self.quic.send_ping(uid)
         self.wait(lambda: uid in self.pings)
 
