@@ -1,10 +1,10 @@
 /* Sockets of QUIC. */
 #include "frontend/quic_socket.h"
 
+#include "frontend/datagram.h"
 #include "frontend/listen.h"
 #include "frontend/metrics.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -17,12 +17,6 @@
 #define QUIC_BATCH 64
 /* So many batches at most before other events have their turn. */
 #define QUIC_BATCHES_PER_EVENT 4
-
-union quic_control {
-	struct cmsghdr align;
-	uint8_t v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
-	uint8_t v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-};
 
 struct quic_socket {
 	LIST_ENTRY(quic_socket) link;
@@ -39,7 +33,7 @@ struct quic_batch {
 	struct mmsghdr headers[QUIC_BATCH];
 	struct iovec vectors[QUIC_BATCH];
 	ngtcp2_sockaddr_union clients[QUIC_BATCH];
-	union quic_control controls[QUIC_BATCH];
+	union datagram_control controls[QUIC_BATCH];
 };
 
 struct quic_sockets {
@@ -67,29 +61,17 @@ uint8_t *quic_sockets_next(struct quic_sockets *sockets)
 	return sockets->sent[sockets->send.count];
 }
 
-/* The control message that makes a datagram leave from an address. */
+/* Makes a datagram leave from an address. */
 static void quic_write_control(const struct sockaddr *from, struct msghdr *header)
 {
-	struct cmsghdr *control = header->msg_control;
+	ngtcp2_sockaddr_union local;
 	if (from->sa_family == AF_INET) {
-		struct sockaddr_in v4;
-		memcpy(&v4, from, sizeof(v4));
-		struct in_pktinfo info = {.ipi_spec_dst = v4.sin_addr};
-		control->cmsg_level = IPPROTO_IP;
-		control->cmsg_type = IP_PKTINFO;
-		control->cmsg_len = CMSG_LEN(sizeof(info));
-		memcpy(CMSG_DATA(control), &info, sizeof(info));
-		header->msg_controllen = CMSG_SPACE(sizeof(info));
-		return;
+		memcpy(&local.in, from, sizeof(local.in));
+		datagram_leave_from_v4(header, local.in.sin_addr);
+	} else {
+		memcpy(&local.in6, from, sizeof(local.in6));
+		datagram_leave_from_v6(header, &local.in6.sin6_addr, local.in6.sin6_scope_id);
 	}
-	struct sockaddr_in6 v6;
-	memcpy(&v6, from, sizeof(v6));
-	struct in6_pktinfo info = {.ipi6_addr = v6.sin6_addr, .ipi6_ifindex = v6.sin6_scope_id};
-	control->cmsg_level = IPPROTO_IPV6;
-	control->cmsg_type = IPV6_PKTINFO;
-	control->cmsg_len = CMSG_LEN(sizeof(info));
-	memcpy(CMSG_DATA(control), &info, sizeof(info));
-	header->msg_controllen = CMSG_SPACE(sizeof(info));
 }
 
 void quic_sockets_send(struct quic_sockets *sockets, const ngtcp2_path *path, size_t size)
@@ -112,37 +94,12 @@ void quic_sockets_send(struct quic_sockets *sockets, const ngtcp2_path *path, si
 	quic_write_control(path->local.addr, &send->headers[at].msg_hdr);
 }
 
-/* Sends datagrams `first` to `end`, which have one socket in common. */
-static void quic_send_run(struct quic_sockets *sockets, size_t first, size_t end)
-{
-	struct quic_batch *send = &sockets->send;
-	while (first < end) {
-		int sent = sendmmsg(send->fds[first], &send->headers[first],
-				    (unsigned int)(end - first), MSG_DONTWAIT);
-		if (sent > 0) {
-			first += (size_t)sent;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		/* A full send buffer stops all of them, anything else only the first. */
-		size_t lost = errno == EAGAIN || errno == ENOBUFS ? end - first : 1;
-		metrics_add(sockets->shard, FRONTEND_QUIC_UNSENT, lost);
-		first += lost;
-	}
-}
-
 void quic_sockets_flush(struct quic_sockets *sockets)
 {
 	struct quic_batch *send = &sockets->send;
-	size_t first = 0;
-	while (first < send->count) {
-		size_t end = first + 1;
-		while (end < send->count && send->fds[end] == send->fds[first])
-			end++;
-		quic_send_run(sockets, first, end);
-		first = end;
-	}
+	size_t lost = datagram_send_batch(send->fds, send->headers, send->count);
+	if (lost > 0)
+		metrics_add(sockets->shard, FRONTEND_QUIC_UNSENT, lost);
 	send->count = 0;
 }
 

@@ -3,9 +3,9 @@
 
 #include "common/address.h"
 #include "common/clock.h"
+#include "frontend/datagram.h"
 #include "frontend/listen.h"
 
-#include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +26,6 @@
 /* ... but so many batches at most before other events have their turn. */
 #define UDP_BATCHES_PER_EVENT 4
 
-union udp_control {
-	struct cmsghdr align;
-	uint8_t v4[CMSG_SPACE(sizeof(struct in_pktinfo))];
-	uint8_t v6[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-};
-
 union udp_address {
 	struct sockaddr any;
 	struct sockaddr_in v4;
@@ -42,7 +36,7 @@ struct udp_receive {
 	struct mmsghdr headers[UDP_BATCH];
 	struct iovec vectors[UDP_BATCH];
 	union udp_address clients[UDP_BATCH];
-	union udp_control controls[UDP_BATCH];
+	union datagram_control controls[UDP_BATCH];
 	uint8_t messages[UDP_BATCH][UDP_RECEIVE_MAX + UDP_GAP];
 };
 
@@ -52,7 +46,7 @@ struct udp_send {
 	struct mmsghdr headers[UDP_BATCH];
 	struct iovec vectors[UDP_BATCH];
 	union udp_address clients[UDP_BATCH];
-	union udp_control controls[UDP_BATCH];
+	union datagram_control controls[UDP_BATCH];
 	uint8_t messages[UDP_BATCH][UDP_SEND_MAX + UDP_GAP];
 };
 
@@ -75,61 +69,25 @@ struct udp_server {
 
 /* --- sending ---------------------------------------------------------------------------------- */
 
-/* Sends replies `first` to `end`, which have one socket in common. */
-static void udp_send_run(struct udp_server *server, size_t first, size_t end)
-{
-	struct udp_send *send = &server->send;
-	while (first < end) {
-		int sent = sendmmsg(send->fds[first], &send->headers[first],
-				    (unsigned int)(end - first), MSG_DONTWAIT);
-		if (sent > 0) {
-			first += (size_t)sent;
-			continue;
-		}
-		if (errno == EINTR)
-			continue;
-		/* A full send buffer stops all of them, anything else only the first. */
-		size_t lost = errno == EAGAIN || errno == ENOBUFS ? end - first : 1;
-		metrics_add(server->serve->shard, FRONTEND_DROPS_SEND, lost);
-		first += lost;
-	}
-}
-
 void udp_flush(struct udp_server *server)
 {
 	struct udp_send *send = &server->send;
-	size_t first = 0;
-	while (first < send->count) {
-		size_t end = first + 1;
-		while (end < send->count && send->fds[end] == send->fds[first])
-			end++;
-		udp_send_run(server, first, end);
-		first = end;
-	}
+	size_t lost = datagram_send_batch(send->fds, send->headers, send->count);
+	if (lost > 0)
+		metrics_add(server->serve->shard, FRONTEND_DROPS_SEND, lost);
 	send->count = 0;
 }
 
-/* The control message that makes a reply leave from where its query arrived. */
+/* Makes a reply leave from where its query arrived. */
 static void udp_write_control(const struct udp_path *path, struct msghdr *header)
 {
-	struct cmsghdr *control = header->msg_control;
 	if (path->client.any.sa_family == AF_INET) {
-		struct in_pktinfo from = {.ipi_spec_dst = path->local.v4.ipi_spec_dst};
-		control->cmsg_level = IPPROTO_IP;
-		control->cmsg_type = IP_PKTINFO;
-		control->cmsg_len = CMSG_LEN(sizeof(from));
-		memcpy(CMSG_DATA(control), &from, sizeof(from));
-		header->msg_controllen = CMSG_SPACE(sizeof(from));
+		datagram_leave_from_v4(header, path->local.v4.ipi_spec_dst);
 		return;
 	}
-	struct in6_pktinfo from = {.ipi6_addr = path->local.v6.ipi6_addr};
-	if (IN6_IS_ADDR_LINKLOCAL(&from.ipi6_addr))
-		from.ipi6_ifindex = path->local.v6.ipi6_ifindex;
-	control->cmsg_level = IPPROTO_IPV6;
-	control->cmsg_type = IPV6_PKTINFO;
-	control->cmsg_len = CMSG_LEN(sizeof(from));
-	memcpy(CMSG_DATA(control), &from, sizeof(from));
-	header->msg_controllen = CMSG_SPACE(sizeof(from));
+	const struct in6_pktinfo *local = &path->local.v6;
+	datagram_leave_from_v6(header, &local->ipi6_addr,
+			       IN6_IS_ADDR_LINKLOCAL(&local->ipi6_addr) ? local->ipi6_ifindex : 0);
 }
 
 /* The buffer that the next reply is to be written to. */
