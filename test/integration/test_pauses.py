@@ -2,6 +2,7 @@
 wakes, that its own timers are due before it has read what its backends said meanwhile."""
 
 import contextlib
+import os
 import signal
 import socket
 import time
@@ -22,6 +23,7 @@ TIMEOUT_S = {1: 2.0, 2: 5.0}  # of a query, limits.query_timeout_ms
 @contextlib.contextmanager
 def asleep(daemon):
     daemon.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, daemon.pid, os.WSTOPPED)  # until all its threads have stopped
     try:
         yield
     finally:
