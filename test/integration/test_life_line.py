@@ -91,7 +91,7 @@ class Asker:
         while not self.stopped.is_set():
             self.asked += 1
             try:
-                reply = godwit.ask(self.server, "www.example.com", timeout=2)
+                reply = godwit.ask(self.server, "www.example.com")
                 self.lost += godwit.answers(reply) != ["192.0.2.80"]
             except Exception:
                 self.lost += 1
