@@ -8,10 +8,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NAME "godwit-announcer"
+
+/* How often we look whether all has stopped, in milliseconds. */
+#define STOP_LOOK_MS 10
 
 static const char help[] =
 	"Usage: godwit-announcer --config FILE [--check]\n"
@@ -40,35 +42,15 @@ static void main_reload(struct announcer *announcer, const char *path)
 	notify_ready();
 }
 
-/* Ends the process the way it would end had it never caught `number`. */
-static void main_die_of(int number)
-{
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, number);
-	signal(number, SIG_DFL);
-	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-	raise(number);
-}
-
 /*
  * Waits until the announcer has stopped. A second signal to end ends the process at once, and so
  * does a thread that hangs: the sessions' ends are closed with the process.
  */
 static void main_wait_stopped(const struct announcer *announcer)
 {
-	const struct timespec step = {.tv_nsec = 10000000};
 	char reason[256];
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
 	while (!announcer_has_stopped(announcer)) {
-		int number = sigtimedwait(&signals, NULL, &step);
-		if (number > 0) {
-			log_warning("second signal: ending at once", NULL);
-			main_die_of(number);
-		}
+		program_heed_second_signal(STOP_LOOK_MS);
 		if (!announcer_moves(announcer, reason, sizeof(reason))) {
 			log_error("ending without waiting for threads", "cause=%s", reason);
 			_exit(EXIT_FAILURE);

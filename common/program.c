@@ -1,6 +1,8 @@
 /* The command line and the signals of a daemon. */
 #include "common/program.h"
 
+#include "common/log.h"
+
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -89,13 +91,37 @@ int program_wait_signal(void)
 	return number;
 }
 
-int program_wait_signal_for(int timeout_ms)
+/* The first of `set` that comes within `timeout_ms`; 0 when none has come. */
+static int program_take_signal(const sigset_t *set, int timeout_ms)
 {
 	const struct timespec wait = {.tv_sec = timeout_ms / 1000,
 				      .tv_nsec = timeout_ms % 1000 * 1000000L};
+	int number = sigtimedwait(set, NULL, &wait);
+
+	return number > 0 ? number : 0;
+}
+
+int program_wait_signal_for(int timeout_ms)
+{
 	sigset_t set;
 
 	program_fill_signals(&set);
-	int number = sigtimedwait(&set, NULL, &wait);
-	return number > 0 ? number : 0;
+	return program_take_signal(&set, timeout_ms);
+}
+
+void program_heed_second_signal(int timeout_ms)
+{
+	sigset_t set;
+
+	program_fill_signals(&set);
+	sigdelset(&set, SIGHUP);
+	int number = program_take_signal(&set, timeout_ms);
+	if (number == 0)
+		return;
+	log_warning("second signal: ending at once", NULL);
+	sigemptyset(&set);
+	sigaddset(&set, number);
+	signal(number, SIG_DFL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	raise(number);
 }

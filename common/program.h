@@ -31,4 +31,10 @@ int program_wait_signal(void);
 /* The same for `timeout_ms` milliseconds at most; 0 when none has come. */
 int program_wait_signal_for(int timeout_ms);
 
+/*
+ * Waits for `timeout_ms` milliseconds at most, while a program is ending: a second signal to end
+ * (SIGTERM, SIGINT) ends the process at once, as if it had never been caught. Main thread.
+ */
+void program_heed_second_signal(int timeout_ms);
+
 #endif

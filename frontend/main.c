@@ -13,7 +13,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
-#include <time.h>
+
+/* How often we look whether all has stopped, in milliseconds. */
+#define STOP_LOOK_MS 5
 
 static const char help[] =
 	"Usage: godwit-frontend [--config FILE] [--check]\n"
@@ -53,33 +55,12 @@ static void main_reload(struct frontend *frontend, const char *path)
 		log_error("configuration not reloaded", "error=%s", error);
 }
 
-/* Ends the process the way it would end had it never caught `number`. */
-static void main_die_of(int number)
-{
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, number);
-	signal(number, SIG_DFL);
-	pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
-	raise(number);
-}
-
 /* Waits until `has_come` is true. A second signal to end ends the process at once. */
 static void main_wait(const struct frontend *frontend,
 		      bool (*has_come)(const struct frontend *frontend))
 {
-	const struct timespec step = {.tv_nsec = 5000000};
-	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	while (!has_come(frontend)) {
-		int number = sigtimedwait(&signals, NULL, &step);
-		if (number > 0) {
-			log_warning("second signal: ending at once", NULL);
-			main_die_of(number);
-		}
-	}
+	while (!has_come(frontend))
+		program_heed_second_signal(STOP_LOOK_MS);
 }
 
 /*
