@@ -42,8 +42,7 @@ struct walk {
 /* An RRset put in the answer or authority whose names may want addresses. */
 struct additional {
 	const struct mirror_zone *zone;
-	const uint8_t
-		*apex; /* the zone's name: a suffix of a name that lives as long as the answer */
+	const uint8_t *apex; /* the zone's name, within a name that lives as long as the answer */
 	const struct mirror_rrset *rrset;
 	bool glue; /* addresses below a delegation will do (RFC 1034 section 4.2.1) */
 };

@@ -289,6 +289,7 @@ static void stream_release(struct exchange_stream *stream)
 	LIST_REMOVE(stream, link);
 	atomic_fetch_sub_explicit(&exchange->stream_count, 1, memory_order_relaxed);
 	stream_drop_questions(stream);
+	grpc_byte_buffer_destroy(stream->answers); /* that gRPC refused to write, else NULL */
 	metrics_add(exchange->shard, counter_of_end(stream), 1);
 	rpc_call_release(stream->call);
 	gpr_free(stream);

@@ -104,7 +104,6 @@ static const uint8_t *find_apex(struct intake *intake, const char *zone)
 static void sink_begin(void *ctx, enum storage_batch batch)
 {
 	struct intake *intake = ctx;
-
 	struct mirror_stats stats;
 
 	mirror_read_stats(intake->mirror, &stats);

@@ -20,10 +20,9 @@
 struct lookup {
 	char *host;
 	char port[8];
-	struct addrinfo
-		*list; /* the result; whose it is after `done_fd` was written: the waiter's */
-	int code;      /* of getaddrinfo */
-	int done_fd;   /* an eventfd, readable when it is over */
+	struct addrinfo *list; /* the result; the waiter's once `done_fd` is written */
+	int code;              /* of getaddrinfo */
+	int done_fd;           /* an eventfd, readable when it is over */
 	atomic_int owners;
 };
 
