@@ -34,9 +34,15 @@ static struct {
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
-static void channel_queue_push(struct channel_queue *queue, struct channel_event *event, bool ok)
+/* Whose it is; from here on what that loop wrote before is seen. Asked before it is pushed. */
+static struct channel_queue *channel_event_owner(const struct channel_event *event)
 {
 	atomic_load_explicit(&event->is_lent, memory_order_acquire);
+	return event->queue;
+}
+
+static void channel_queue_push(struct channel_queue *queue, struct channel_event *event, bool ok)
+{
 	event->ok = ok;
 	struct channel_event *head = atomic_load_explicit(&queue->completed, memory_order_relaxed);
 	do
@@ -78,7 +84,7 @@ static void *poller_run(void *ctx)
 			continue;
 		}
 		struct channel_event *event = completion.tag;
-		struct channel_queue *queue = event->queue;
+		struct channel_queue *queue = channel_event_owner(event);
 		channel_queue_push(queue, event, completion.success);
 		channel_queue_note_return(queue);
 	}
@@ -197,10 +203,11 @@ bool channel_queue_release(struct channel_queue *queue, const struct channel_eve
 							    &success))
 		return false;
 	struct channel_event *event = tag;
+	struct channel_queue *owner = channel_event_owner(event);
 	*ok = success != 0;
 	if (event != awaited)
-		channel_queue_push(event->queue, event, *ok);
-	channel_queue_note_return(event->queue);
+		channel_queue_push(owner, event, *ok);
+	channel_queue_note_return(owner);
 	return event == awaited;
 }
 
