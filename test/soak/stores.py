@@ -94,7 +94,6 @@ class Sqlite(SqlWriter):
     def locked(self):
         """Another program holds the file for itself alone."""
         with self._lock, contextlib.closing(self.store.connect()) as connection:
-            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             yield
             connection.execute("ROLLBACK")
