@@ -22,9 +22,16 @@
 struct event_base;
 
 /* One loop and its counters; the speakers of a test all run on it. */
+/*
+ * An event loop and what speakers count in. `machine_ms` is the time of which bounds are: it stands
+ * still while the loop does, for the machine is busy elsewhere then. It never is more than the
+ * clock's.
+ */
 struct loop {
 	struct event_base *base;
 	struct event *tick;
+	int64_t tick_ms; /* when the latest tick was */
+	int64_t machine_ms;
 	struct metrics *metrics;
 	struct metrics_shard *shard;
 };

@@ -95,10 +95,10 @@ static void test_a_router_that_lost_its_session_gets_another_at_once(void)
 		return;
 	}
 	lab.node.peer.passive = true; /* it is the router that comes */
-	int64_t since_ms = clock_now_ms();
+	int64_t since_ms = lab.loop.machine_ms;
 	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
 	lab_establish(&lab, &raw, HIGH_ID);
-	CU_ASSERT_TRUE(clock_now_ms() - since_ms < PEER_NEWCOMER_MS);
+	CU_ASSERT_TRUE(lab.loop.machine_ms - since_ms < PEER_NEWCOMER_MS);
 	CU_ASSERT_EQUAL(node_status(&lab.node).established, 2);
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_LOST), 1);
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_REPLACED), 0);
@@ -122,14 +122,15 @@ static void test_a_session_that_does_not_answer_gives_way(void)
 		setsockopt(deaf.fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)), 0);
 	lab.node.peer.passive = true;
 	int64_t since_ms = clock_now_ms();
+	int64_t machine_ms = lab.loop.machine_ms;
 	raw_connect(&early, &lab.loop, "127.0.0.2", &lab.node.listen, NULL);
 	loop_for(&lab.loop, PEER_NEWCOMER_MS / 2);
 	CU_ASSERT_TRUE(node_is_established(&lab.node));
 	raw_connect(&raw, &lab.loop, "127.0.0.2", &lab.node.listen, NULL); /* in its place */
 	CU_ASSERT_TRUE(raw_expect_end(&early));
 	lab_establish(&lab, &raw, HIGH_ID);
-	int64_t took_ms = clock_now_ms() - since_ms;
-	CU_ASSERT_TRUE(took_ms >= PEER_NEWCOMER_MS && took_ms < 3 * PEER_NEWCOMER_MS);
+	CU_ASSERT_TRUE(clock_now_ms() - since_ms >= PEER_NEWCOMER_MS);
+	CU_ASSERT_TRUE(lab.loop.machine_ms - machine_ms < 3 * PEER_NEWCOMER_MS);
 	CU_ASSERT_PTR_NOT_NULL(strstr(node_status(&lab.node).last_error, "connected anew"));
 	CU_ASSERT_EQUAL(loop_count(&lab.loop, METRIC_BGP_REPLACED), 1);
 	raw_close(&deaf);
