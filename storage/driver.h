@@ -66,6 +66,9 @@ struct storage {
 	char error[STORAGE_ERROR_MAX];
 };
 
+/* A name's parent in text form: what follows its first dot that is not escaped; at last ".". */
+const char *storage_name_parent(const char *name);
+
 /* Sets what storage_error returns and passes `status` through. */
 int storage_fail(struct storage *storage, int status, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

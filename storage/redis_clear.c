@@ -22,7 +22,8 @@ struct listed {
 	enum redis_part part;
 };
 
-static bool is_of_part(uint16_t type, enum redis_part part)
+/* True when clearing a part drops what is to be written: a child zone's NS records stay its own. */
+static bool clears_edit(uint16_t type, enum redis_part part)
 {
 	switch (part) {
 	case REDIS_PART_ALL:
@@ -42,7 +43,7 @@ static void drop_edits(struct redis_change *change, enum redis_part part)
 	struct redis_edit **place = &change->edits;
 
 	while (*place) {
-		if (is_of_part((*place)->type, part))
+		if (clears_edit((*place)->type, part))
 			*place = (*place)->next;
 		else
 			place = &(*place)->next;

@@ -1,20 +1,14 @@
 #include "storage/redis_zones.h"
 
+#include "storage/driver.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-/* What follows the name's first label; "." for the last, NULL for the root. */
+/* The name's parent; NULL for the root. */
 static const char *redis_name_parent(const char *name)
 {
-	if (strcmp(name, ".") == 0)
-		return NULL;
-	for (const char *p = name; *p != '\0'; p++) {
-		if (*p == '\\' && p[1] != '\0')
-			p++;
-		else if (*p == '.' && p[1] != '\0')
-			return p + 1;
-	}
-	return ".";
+	return strcmp(name, ".") == 0 ? NULL : storage_name_parent(name);
 }
 
 bool redis_name_is_within(const char *name, const char *apex)

@@ -242,8 +242,7 @@ int storage_zone_find(struct storage *storage, const char *apex)
 	return storage->driver->zone_find(storage, apex);
 }
 
-/* The name's parent in text form: what follows its first dot that is not escaped; at last ".". */
-static const char *parent_of(const char *name)
+const char *storage_name_parent(const char *name)
 {
 	for (const char *p = name; *p != '\0'; p++) {
 		if (*p == '\\' && p[1] != '\0')
@@ -261,7 +260,7 @@ int storage_zone_find_enclosing(struct storage *storage, const char *name, bool 
 	if (above && strcmp(name, ".") == 0)
 		return storage_fail(storage, STORAGE_NOT_FOUND, "nothing is above the root");
 	if (above)
-		suffix = parent_of(name);
+		suffix = storage_name_parent(name);
 	for (;;) {
 		int status = storage_zone_find(storage, suffix);
 		if (status == STORAGE_OK)
@@ -271,7 +270,7 @@ int storage_zone_find_enclosing(struct storage *storage, const char *name, bool 
 		if (strcmp(suffix, ".") == 0)
 			return storage_fail(storage, STORAGE_NOT_FOUND, "%s has no zone for %s",
 					    storage->url, name);
-		suffix = parent_of(suffix);
+		suffix = storage_name_parent(suffix);
 	}
 }
 
