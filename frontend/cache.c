@@ -403,7 +403,7 @@ bool cache_note_miss(struct cache *cache, const struct cache_key *key)
 	return cache_asked_before(&cache->asked, key->hash);
 }
 
-/* Notes that an entry has moved to another kind of slot. */
+/* Forgets the entry that one of another kind of slot has taken the place of. */
 static void cache_remove(struct cache *cache, size_t kind, uint64_t tag)
 {
 	struct cache_set *set = cache_sets_find(&cache->kinds[kind], tag);
