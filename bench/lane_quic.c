@@ -260,7 +260,7 @@ enum lane_quic_state lane_quic_flush(struct lane_quic *quic)
 	send_packets(quic, count);
 	if (size < 0)
 		quic->state = LANE_QUIC_ENDED;
-	else if (quic->state != LANE_QUIC_ENDED)
+	else if (quic->state == LANE_QUIC_OPEN) /* with no round trip known, pacing stands still */
 		ngtcp2_conn_update_pkt_tx_time(quic->conn, now());
 	return quic->state;
 }

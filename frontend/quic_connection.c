@@ -339,7 +339,14 @@ static bool quic_connection_write(struct quic_connection *connection)
 		quic_sockets_send(sockets, &path.path, (size_t)size);
 		count++;
 	}
-	ngtcp2_conn_update_pkt_tx_time(connection->conn, now);
+	/*
+	 * What comes next is paced. Not so in a handshake, when all there is to say has been said:
+	 * nobody knows the round trip yet, and by the third of a second that stands for it
+	 * (RFC 9002 section 6.2.2) the first reply would wait for 40 ms. Congestion control's
+	 * first window bounds what may be under way.
+	 */
+	if (count == most || ngtcp2_conn_get_handshake_completed(connection->conn))
+		ngtcp2_conn_update_pkt_tx_time(connection->conn, now);
 	return true;
 }
 

@@ -54,6 +54,21 @@ def test_handshakes(start_secure, protocol, resume):
     assert frontend.metric("godwit_frontend_tls_resumed_total") >= found["resumed"]
 
 
+def test_connections_of_tcp(start_secure):
+    frontend = start_secure()
+    found = figures(godwit.run(*command(HANDSHAKES, frontend.address, "--tcp", "--window",
+                                        4)).stdout)
+    assert found["answered"] > 0 and found["failed"] == found["resumed"] == 0
+
+
+def test_no_quic_handshake_waits_for_a_timer(start_secure):
+    """What is paced while no round trip is known comes 40 ms later, however idle the machine is."""
+    frontend = start_secure("quic", limits={"client_connections": 10000})
+    least = min(figures(godwit.run(*command(HANDSHAKES, frontend.secure, "--quic", "--window",
+                                            1)).stdout)["p50_us"] for _ in range(5))
+    assert least < 25_000
+
+
 @pytest.mark.parametrize("protocol", ["tls", "quic"])
 def test_a_server_that_goes_is_told(start_secure, protocol):
     frontend = start_secure(protocol)
