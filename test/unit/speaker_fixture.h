@@ -21,11 +21,10 @@
 
 struct event_base;
 
-/* One loop and its counters; the speakers of a test all run on it. */
 /*
- * An event loop and what speakers count in. `machine_ms` is the time of which bounds are: it stands
- * still while the loop does, for the machine is busy elsewhere then. It never is more than the
- * clock's.
+ * One loop and its counters; the speakers of a test all run on it. `machine_ms` is the time that
+ * bounds are of: it stands still while the loop does, for the machine is busy elsewhere then, and
+ * never is more than the clock's.
  */
 struct loop {
 	struct event_base *base;
