@@ -1,5 +1,5 @@
-"""What scripts/soak judges by: a judge that accuses nobody would find nothing. The soak itself takes
-too long to be run here."""
+"""What scripts/soak judges by - a judge that accuses nobody would find nothing - and a soak of two
+rounds, to see that it runs."""
 
 import random
 import sys
@@ -10,7 +10,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from godwit import REPOSITORY, run
+from godwit import BUILD, REPOSITORY, environment, run
 
 sys.path.append(str(REPOSITORY / "test" / "soak"))
 
@@ -127,3 +127,11 @@ def test_a_seed_gives_the_same_faults_again(store):
 def test_the_script_tells_what_it_takes():
     told = run(sys.executable, REPOSITORY / "test" / "soak" / "soak.py", "--help").stdout
     assert "--seed" in told and "--minutes" in told
+
+
+def test_two_rounds_of_a_soak(tmp_path):
+    """The store is away and a backend stopped; then a backend is killed and a front end stopped."""
+    done = run(REPOSITORY / "scripts" / "soak", "--minutes", "0.2", "--seed", "3146", "--keep",
+               tmp_path / "soak", check=False, timeout=300, env=environment(GODWIT_BUILD=BUILD))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "round 1: store renamed and backend 1 stopped" in done.stdout
