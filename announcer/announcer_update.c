@@ -193,7 +193,7 @@ static bool announcer_move_end(struct announcer *announcer, bool waiting)
 
 void announcer_settle(struct announcer *announcer)
 {
-	const struct timeval soon = {.tv_usec = SETTLE_MS * 1000};
+	const struct timeval soon = clock_timeval(SETTLE_MS);
 	bool waiting = false;
 	if (!announcer->speaker)
 		return;

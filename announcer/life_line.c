@@ -1,6 +1,7 @@
 /* The announcer's end of the life line: connect, listen to lines, connect again. */
 #include "announcer/life_line.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -60,7 +61,7 @@ static void life_line_retry_later(struct life_line *line)
 	ssize_t got = getrandom(&random, sizeof(random), GRND_NONBLOCK);
 	long span = LIFE_LINE_RETRY_MAX_MS - LIFE_LINE_RETRY_MIN_MS + 1;
 	long wait_ms = LIFE_LINE_RETRY_MIN_MS + (got > 0 ? random % span : span / 2);
-	const struct timeval wait = {.tv_usec = wait_ms * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 
 	event_add(line->retry_event, &wait);
 }

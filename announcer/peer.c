@@ -46,7 +46,7 @@ void peer_plan_retry(struct peer *peer)
 	    peer_is_past(peer->accepted, PEER_OPEN_CONFIRM) || evtimer_pending(peer->retry, NULL))
 		return;
 	int64_t wait_ms = backoff_next(&peer->backoff);
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	if (event_add(peer->retry, &wait) != 0)
 		log_error("a BGP peer cannot be tried again: no timer", "peer=%s", peer->name);
 }

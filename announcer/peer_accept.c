@@ -86,7 +86,7 @@ static uint64_t peer_count_heard(const struct peer *peer)
 
 static bool peer_newcomer_look_later(struct peer *peer)
 {
-	const struct timeval soon = {.tv_usec = NEWCOMER_LOOK_MS * 1000};
+	const struct timeval soon = clock_timeval(NEWCOMER_LOOK_MS);
 	return event_add(peer->newcomer_timer, &soon) == 0;
 }
 

@@ -141,7 +141,7 @@ static void connection_arm(struct peer_connection *connection)
 	int64_t wait_ms = due - clock_now_ms();
 	if (wait_ms < 0)
 		wait_ms = 0;
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	if (event_add(connection->timer, &wait) != 0)
 		connection_fail(connection, "cannot set a timer", ENOMEM);
 }

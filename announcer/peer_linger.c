@@ -2,6 +2,7 @@
 #include "announcer/peer_linger.h"
 
 #include "announcer/peer_write.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -116,8 +117,7 @@ void peer_lingers_destroy(struct peer_lingers *lingers)
 
 void peer_linger_start(struct peer_lingers *lingers, int fd, struct evbuffer *rest)
 {
-	const struct timeval end = {.tv_sec = PEER_LINGER_MS / 1000,
-				    .tv_usec = PEER_LINGER_MS % 1000 * 1000};
+	const struct timeval end = clock_timeval(PEER_LINGER_MS);
 	struct peer_linger *linger = calloc(1, sizeof(*linger));
 	if (!linger) {
 		close(fd);

@@ -170,7 +170,8 @@ static void probe_check_expire(struct probe_check *check)
 	question_describe_timeout(oldest, check->probe->config->timeout_ms, check->cause);
 	while (silence && (question = TAILQ_NEXT(question, next))) {
 		if (question->counted ||
-		    !check_is_silence(&check->check, (now_ns - question->asked_ns) / 1000000))
+		    !check_is_silence(&check->check,
+				      (now_ns - question->asked_ns) / CLOCK_NS_PER_MS))
 			continue;
 		question->counted = true;
 		check_add(&check->check, false);
@@ -207,7 +208,7 @@ static void probe_check_arm(struct probe_check *check)
 	if (due_ms < now_ms)
 		due_ms = now_ms;
 	int64_t wait_ms = due_ms - now_ms;
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	check->due_ms = due_ms;
 	if (evtimer_add(check->timer, &wait) != 0)
 		log_error("the probe has no timer", "protocol=%s", check->transport->name);

@@ -96,7 +96,7 @@ static void service_set_timer(struct service *service)
 	if (wait_ms == INT64_MAX)
 		return;
 	wait_ms = wait_ms > 0 ? wait_ms : 0;
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = (wait_ms % 1000) * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	if (event_add(service->timer, &wait) != 0)
 		log_error("timer not set", "service=%s", service->options.config->name);
 }

@@ -2,6 +2,7 @@
 #include "announcer/speaker_listen.h"
 
 #include "announcer/peer_socket.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ static bool listen_is_passing(int cause)
 
 static void listen_pause(struct speaker_listener *listener, int cause)
 {
-	const struct timeval pause = {.tv_usec = SPEAKER_LISTEN_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(SPEAKER_LISTEN_PAUSE_MS);
 	log_warning_limited("BGP connections wait", "cause=%s", strerror(cause));
 	if (event_add(listener->resume, &pause) == 0)
 		event_del(listener->readable);

@@ -115,7 +115,7 @@ static bool pause_before_retry(struct follower *follower)
 				   ? FOLLOWER_GUARD_RETRY_MS
 				   : backoff_next(&follower->backoff);
 	int64_t until_ms = clock_now_ms() + pause_ms;
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_ms);
 	bool stopping;
 
 	pthread_mutex_lock(&follower->lock);

@@ -51,7 +51,7 @@ static int64_t save(struct snapshot_keeper *keeper)
 /* Waits until `until_ms` or the end. */
 static void wait_until(struct snapshot_keeper *keeper, int64_t until_ms)
 {
-	const struct timespec until = {until_ms / 1000, until_ms % 1000 * 1000000};
+	const struct timespec until = clock_timespec(until_ms);
 
 	while (!keeper->stopping &&
 	       pthread_cond_timedwait(&keeper->wake, &keeper->lock, &until) != ETIMEDOUT)

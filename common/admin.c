@@ -291,7 +291,7 @@ static void admin_on_resume(evutil_socket_t fd, short what, void *listener)
 static void admin_on_accept_error(struct evconnlistener *listener, void *http)
 {
 	struct event_base *base = evconnlistener_get_base(listener);
-	const struct timeval pause = {.tv_usec = ADMIN_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(ADMIN_PAUSE_MS);
 	(void)http;
 
 	log_warning_limited("admin connection not accepted", "reason=%s", strerror(errno));
@@ -350,8 +350,7 @@ static int admin_setup_loop(struct admin *admin)
 static int admin_setup_notify(struct admin *admin)
 {
 	int interval_ms = notify_interval_ms();
-	const struct timeval interval = {.tv_sec = interval_ms / 1000,
-					 .tv_usec = interval_ms % 1000 * 1000L};
+	const struct timeval interval = clock_timeval(interval_ms);
 
 	if (interval_ms == 0)
 		return 0;

@@ -1,6 +1,7 @@
 /* The command line and the signals of a daemon. */
 #include "common/program.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 
 #include <getopt.h>
@@ -94,8 +95,7 @@ int program_wait_signal(void)
 /* The first of `set` that comes within `timeout_ms`; 0 when none has come. */
 static int program_take_signal(const sigset_t *set, int timeout_ms)
 {
-	const struct timespec wait = {.tv_sec = timeout_ms / 1000,
-				      .tv_nsec = timeout_ms % 1000 * 1000000L};
+	const struct timespec wait = clock_timespec(timeout_ms);
 	int number = sigtimedwait(set, NULL, &wait);
 
 	return number > 0 ? number : 0;

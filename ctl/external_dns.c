@@ -14,6 +14,7 @@
  */
 #include "common/address.h"
 #include "common/admin.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "ctl/command.h"
@@ -357,7 +358,7 @@ static void on_resume(evutil_socket_t fd, short what, void *listener)
 static void on_accept_error(struct evconnlistener *listener, void *http)
 {
 	struct event_base *base = evconnlistener_get_base(listener);
-	const struct timeval pause = {.tv_usec = PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(PAUSE_MS);
 	(void)http;
 	log_warning_limited("connection not accepted", "reason=%s", strerror(errno));
 	if (event_base_once(base, -1, EV_TIMEOUT, on_resume, listener, &pause) == 0)

@@ -143,7 +143,7 @@ void connection_arm_timer(struct connection_server *server)
 	int64_t wait_ms = deadline_ms - clock_now_ms();
 	if (wait_ms < 10)
 		wait_ms = 10;
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	evtimer_add(server->timer, &wait);
 }
 

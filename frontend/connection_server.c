@@ -138,7 +138,7 @@ static void connection_on_accept(struct evconnlistener *handle, evutil_socket_t 
 static void connection_on_accept_error(struct evconnlistener *handle, void *ctx)
 {
 	int cause = errno;
-	const struct timeval pause = {.tv_usec = CONNECTION_ACCEPT_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(CONNECTION_ACCEPT_PAUSE_MS);
 	struct connection_listener *listener = ctx;
 	connection_count(listener->server, CONNECTION_REFUSED);
 	connection_evict(listener->server);

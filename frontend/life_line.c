@@ -5,6 +5,7 @@
  */
 #include "frontend/life_line.h"
 
+#include "common/clock.h"
 #include "common/heartbeat.h"
 #include "common/log.h"
 
@@ -223,7 +224,7 @@ static void life_line_on_resume(evutil_socket_t fd, short what, void *ctx)
 static void life_line_on_accept_error(struct evconnlistener *listener, void *ctx)
 {
 	struct life_line *line = ctx;
-	const struct timeval pause = {.tv_usec = LIFE_LINE_PAUSE_MS * 1000};
+	const struct timeval pause = clock_timeval(LIFE_LINE_PAUSE_MS);
 
 	log_warning_limited("life line not accepted", "reason=%s", strerror(errno));
 	if (event_add(line->resume_event, &pause) == 0)
@@ -359,7 +360,7 @@ static void *life_line_run(void *arg)
 
 static int life_line_setup(struct life_line *line)
 {
-	const struct timeval look = {.tv_usec = LIFE_LINE_LOOK_MS * 1000};
+	const struct timeval look = clock_timeval(LIFE_LINE_LOOK_MS);
 
 	line->base = event_base_new();
 	line->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

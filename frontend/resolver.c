@@ -123,8 +123,7 @@ static struct resolver_name *resolver_first_due(struct resolver *resolver)
 /* Waits for `condition`, until `until_ms` at the latest. 0 when signalled. Locked. */
 static int resolver_sleep(struct resolver *resolver, pthread_cond_t *condition, int64_t until_ms)
 {
-	const struct timespec until = {.tv_sec = until_ms / 1000,
-				       .tv_nsec = until_ms % 1000 * 1000000};
+	const struct timespec until = clock_timespec(until_ms);
 	return pthread_cond_timedwait(condition, &resolver->lock, &until);
 }
 

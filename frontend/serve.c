@@ -61,7 +61,7 @@ static struct query *serve_make_query(struct serve *serve, const struct dns_quer
 	query->transport = transport;
 	query->plan = serve->plan_number;
 	query->received_ns = now_ns;
-	query->deadline_ms = now_ns / 1000000 + serve->config->limits.query_timeout_ms;
+	query->deadline_ms = now_ns / CLOCK_NS_PER_MS + serve->config->limits.query_timeout_ms;
 	return query;
 }
 
@@ -83,8 +83,8 @@ static size_t serve_look_up(struct serve *serve, struct serve_message *message, 
 	struct cache_hit hit;
 	if (!serve->cache)
 		return 0;
-	switch (cache_lookup(serve->cache, &message->key, &message->dns, now_ns / 1000000, out,
-			     &hit)) {
+	switch (cache_lookup(serve->cache, &message->key, &message->dns, now_ns / CLOCK_NS_PER_MS,
+			     out, &hit)) {
 	case CACHE_REFRESH:
 		serve_refresh(serve, &message->dns, now_ns);
 		/* fall through */
@@ -98,8 +98,9 @@ static size_t serve_look_up(struct serve *serve, struct serve_message *message, 
 	default:
 		metrics_add(serve->shard, FRONTEND_CACHE_MISSES, 1);
 		message->denial_too = cache_note_miss(serve->cache, &message->key);
-		message->has_stale = message->denial_too &&
-				     cache_has_stale(serve->cache, &message->key, now_ns / 1000000);
+		message->has_stale =
+			message->denial_too &&
+			cache_has_stale(serve->cache, &message->key, now_ns / CLOCK_NS_PER_MS);
 		return 0;
 	}
 }
@@ -150,7 +151,7 @@ static bool serve_replies_at_once(const struct serve *serve)
 /* Hands on what the look-up in vain has found out. */
 static void serve_note_miss(struct query *query, const struct serve_message *message)
 {
-	int64_t stale_ms = query->received_ns / 1000000 + SERVE_STALE_MS;
+	int64_t stale_ms = query->received_ns / CLOCK_NS_PER_MS + SERVE_STALE_MS;
 	query->denial_too = message->denial_too;
 	query->key_hash = message->key.hash;
 	if (message->has_stale && stale_ms < query->deadline_ms)
@@ -301,7 +302,7 @@ static bool serve_send_stale(struct serve *serve, struct query *query)
 		return false;
 	int64_t now_ns = clock_now_ns();
 	enum cache_result found = cache_lookup_stale(serve->cache, &key, &query->dns,
-						     now_ns / 1000000, serve->reply, &hit);
+						     now_ns / CLOCK_NS_PER_MS, serve->reply, &hit);
 	if (found == CACHE_MISS)
 		return false;
 	if (found == CACHE_STALE) {
@@ -323,7 +324,7 @@ static void serve_keep(struct serve *serve, const struct query *query, const uin
 	    !serve_make_key(serve, &query->dns, &key))
 		return;
 	enum cache_fate fate = cache_store(serve->cache, &key, &query->dns, reply, size, origin,
-					   query->denial_too, now_ns / 1000000);
+					   query->denial_too, now_ns / CLOCK_NS_PER_MS);
 	if (fate == CACHE_KEPT || fate == CACHE_KEPT_FOR_ANOTHER)
 		metrics_add(serve->shard, FRONTEND_CACHE_FILLS, 1);
 	if (fate == CACHE_KEPT_FOR_ANOTHER)

@@ -8,6 +8,7 @@
 #include "frontend/stream.h"
 
 #include "common/backoff.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "dns/name.h"
 #include "dns/protocol.h"
@@ -58,7 +59,7 @@ static void stream_set_state(struct stream *stream, enum stream_state state)
 static void stream_pause(struct stream *stream)
 {
 	int64_t wait_ms = backoff_next(&stream->backoff);
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	if (stream->connected && event_add(stream->reopen, &wait) != 0)
 		log_error("a stream cannot be opened again: no timer", NULL);
 }
@@ -164,7 +165,7 @@ static void stream_send_all(struct stream *stream)
 
 void stream_flush(struct stream *stream)
 {
-	static const struct timeval soon = {.tv_usec = STREAM_GATHER_MS * 1000};
+	const struct timeval soon = clock_timeval(STREAM_GATHER_MS);
 	if (!stream_can_send(stream))
 		return;
 	if (!window_may_gather(&stream->window))
@@ -267,7 +268,7 @@ static void stream_take_answer(struct stream *stream, const struct batch_answer 
  */
 static void stream_await_message(struct stream *stream)
 {
-	static const struct timeval soon = {.tv_usec = STREAM_LISTEN_MS * 1000};
+	const struct timeval soon = clock_timeval(STREAM_LISTEN_MS);
 	if (window_count(&stream->window) > 0)
 		channel_stream_read(stream->call);
 	else if (!evtimer_pending(stream->listen, NULL))

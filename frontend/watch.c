@@ -45,7 +45,7 @@ struct watch {
 
 static void watch_arm(struct watch *watch, int64_t wait_ms)
 {
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	watch->due_ms = clock_now_ms() + wait_ms;
 	watch->listening = false;
 	if (evtimer_add(watch->timer, &wait) != 0)

@@ -100,7 +100,7 @@ static void worker_on_drain(evutil_socket_t fd, short what, void *ctx)
 
 static void worker_begin_stop(struct worker *worker)
 {
-	const struct timeval interval = {.tv_usec = WORKER_DRAIN_MS * 1000};
+	const struct timeval interval = clock_timeval(WORKER_DRAIN_MS);
 	worker->stop_ms = clock_now_ms() + WORKER_STOP_MS;
 	udp_stop_reading(worker->udp);
 	connection_server_stop(worker->tcp);

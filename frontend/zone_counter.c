@@ -1,6 +1,7 @@
 /* Which queries are counted. */
 #include "frontend/zone_counter.h"
 
+#include "common/clock.h"
 #include "frontend/zone_table.h"
 
 #define PERIOD_NS 10000000
@@ -38,7 +39,7 @@ void zone_counter_note(struct zone_counter *counter, const uint8_t *zone, size_t
 {
 	if (!counter->table)
 		return;
-	zone_table_add(counter->table, zone, size, counter->weight, now_ns / 1000000);
+	zone_table_add(counter->table, zone, size, counter->weight, now_ns / CLOCK_NS_PER_MS);
 	int64_t period = now_ns / PERIOD_NS;
 	if (period != counter->period) {
 		counter->period = period;
