@@ -21,7 +21,7 @@ static int balance_tier(const struct balance_peer *peer)
 }
 
 int balance_choose(const struct balance_peer *const *peers, size_t count,
-		   const struct balance_peer *avoid, uint32_t random)
+		   const struct balance_peer *const avoid[2], uint32_t random)
 {
 	int best = BALANCE_NONE;
 	int best_tier = 3;
@@ -31,7 +31,7 @@ int balance_choose(const struct balance_peer *const *peers, size_t count,
 	for (size_t i = 0; i < count; i++) {
 		size_t at = start + i < count ? start + i : start + i - count;
 		const struct balance_peer *peer = peers[at];
-		int tier = peer == avoid ? -1 : balance_tier(peer);
+		int tier = peer == avoid[0] || peer == avoid[1] ? -1 : balance_tier(peer);
 		if (tier < 0)
 			continue;
 		if (peer->in_flight >= peer->cap) {

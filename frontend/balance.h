@@ -55,11 +55,11 @@ void balance_peer_init(struct balance_peer *peer, unsigned int cap);
 /*
  * Picks one of `count` peers: the most trustworthy kind that is there (connected and trusted, then
  * still connecting, then suspect), in it the one with the fewest calls in flight, among equals the
- * one that `random` names. Peers with their cap of calls in flight are passed over; so is `avoid`
- * (may be NULL). Returns an index, BALANCE_NONE or BALANCE_FULL. Hot path.
+ * one that `random` names. Peers with their cap of calls in flight are passed over; so are those in
+ * `avoid` (two, each may be NULL). Returns an index, BALANCE_NONE or BALANCE_FULL. Hot path.
  */
 int balance_choose(const struct balance_peer *const *peers, size_t count,
-		   const struct balance_peer *avoid, uint32_t random);
+		   const struct balance_peer *const avoid[2], uint32_t random);
 
 /* True when nothing speaks against asking `peer` without looking for a better one. Hot path. */
 static inline bool balance_is_good(const struct balance_peer *peer)

@@ -70,7 +70,8 @@ struct query *query_pool_get(struct query_pool *pool, const struct dns_query *dn
 		return NULL;
 	}
 	query_copy(query, dns);
-	query->avoid = 0;
+	query->avoid[0] = query->avoid[1] = 0;
+	query->broke = false;
 	query->attempt = 0;
 	query->timed_out = false;
 	query->denial_too = false;

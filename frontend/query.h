@@ -103,8 +103,9 @@ struct query {
 	unsigned int joined_count;
 	int64_t received_ns;
 	int64_t deadline_ms;  /* when the client gets SERVFAIL at the latest */
-	uint64_t avoid;       /* id of the replica that failed it, 0 for none */
+	uint64_t avoid[2];    /* ids of replicas that failed it, the last one first; 0: none */
 	unsigned int attempt; /* attempts begun */
+	bool broke;           /* a connection broke in an attempt */
 	bool timed_out;       /* its last attempt was given up rather than refused */
 	uint8_t *message;
 	uint8_t inline_message[QUERY_INLINE_SIZE];

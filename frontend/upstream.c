@@ -148,6 +148,8 @@ static uint32_t upstream_random(struct upstream *upstream)
 	return upstream->random = x;
 }
 
+static const uint64_t upstream_avoid_none[2];
+
 static const struct balance_peer *upstream_avoided(const struct upstream_route *route, uint64_t id)
 {
 	for (size_t i = 0; id && i < route->count; i++)
@@ -156,12 +158,15 @@ static const struct balance_peer *upstream_avoided(const struct upstream_route *
 	return NULL;
 }
 
-/* The route's best replica but the one of id `avoid`: an index, BALANCE_NONE or BALANCE_FULL. */
+/* The route's best replica but those in `avoid`: an index, BALANCE_NONE or BALANCE_FULL. */
 static int upstream_choose(struct upstream *upstream, const struct upstream_route *route,
-			   uint64_t avoid)
+			   const uint64_t avoid[2])
 {
-	return balance_choose(route->peers, route->count, upstream_avoided(route, avoid),
-			      upstream_random(upstream));
+	const struct balance_peer *const avoided[2] = {
+		upstream_avoided(route, avoid[0]),
+		upstream_avoided(route, avoid[1]),
+	};
+	return balance_choose(route->peers, route->count, avoided, upstream_random(upstream));
 }
 
 /* The replica for a new query: the one chosen before in this pass, as long as it is good. */
@@ -169,7 +174,7 @@ static int upstream_choose_for_pass(struct upstream *upstream, struct upstream_r
 {
 	if (route->choice_pass == upstream->pass && balance_is_good(route->peers[route->choice]))
 		return (int)route->choice;
-	int choice = upstream_choose(upstream, route, 0);
+	int choice = upstream_choose(upstream, route, upstream_avoid_none);
 	if (choice >= 0 && stream_is_open(route->replicas[choice]->stream)) {
 		route->choice = (size_t)choice;
 		route->choice_pass = upstream->pass;
@@ -209,11 +214,13 @@ static void upstream_call(struct upstream *upstream, struct replica *replica, st
 static bool upstream_dispatch(struct upstream *upstream, struct upstream_route *route,
 			      struct query *query, int64_t now_ms)
 {
-	int choice = query->avoid ? upstream_choose(upstream, route, query->avoid)
-				  : upstream_choose_for_pass(upstream, route);
+	bool again = query->avoid[0] != 0;
+	int choice = again ? upstream_choose(upstream, route, query->avoid)
+			   : upstream_choose_for_pass(upstream, route);
 	/* A connection that broke is worth a second call to the same replica, a timeout is not. */
-	if (choice == BALANCE_NONE && query->avoid && !query->timed_out)
-		choice = upstream_choose(upstream, route, 0);
+	if (choice == BALANCE_NONE && again && !query->timed_out &&
+	    query->attempt < UPSTREAM_ATTEMPTS_MAX)
+		choice = upstream_choose(upstream, route, upstream_avoid_none);
 	if (choice == BALANCE_FULL)
 		return false;
 	if (choice == BALANCE_NONE)
@@ -301,11 +308,13 @@ static void upstream_retry(struct upstream *upstream, const struct replica *repl
 		upstream_finish(upstream, query, UPSTREAM_EXPIRED);
 		return;
 	}
-	if (query->attempt >= UPSTREAM_ATTEMPTS_MAX) {
+	if (query->attempt >=
+	    (query->broke ? UPSTREAM_ATTEMPTS_BROKEN_MAX : UPSTREAM_ATTEMPTS_MAX)) {
 		upstream_finish(upstream, query, UPSTREAM_FAILED);
 		return;
 	}
-	query->avoid = replica->id;
+	query->avoid[1] = query->avoid[0];
+	query->avoid[0] = replica->id;
 	metrics_add(upstream->shard, FRONTEND_RETRIES, 1);
 	upstream_route_query(upstream, query, now_ms);
 }
@@ -355,6 +364,8 @@ static void upstream_finish_call(struct upstream *upstream, struct replica *repl
 		return;
 	}
 	int64_t now_ms = clock_now_ms();
+	if (result->status == GRPC_STATUS_UNAVAILABLE)
+		query->broke = true;
 	replica_note_failure(replica, upstream_reason(result), now_ms);
 	upstream_arm(upstream, balance_probe_due_ms(&replica->peer));
 	upstream_retry(upstream, replica, query, now_ms);
@@ -456,8 +467,9 @@ static void upstream_expire_attempt(struct upstream *upstream, struct attempt *a
 	TAILQ_REMOVE(&upstream->attempts, attempt, link);
 	if (query && now_ms < query->deadline_ms) {
 		int index = route_find(upstream->plan->table, query->dns.qname);
-		if (index != ROUTE_NONE && upstream_choose(upstream, &upstream->routes[index],
-							   attempt->replica->id) == BALANCE_NONE) {
+		const uint64_t avoid[2] = {attempt->replica->id, query->avoid[0]};
+		if (index != ROUTE_NONE &&
+		    upstream_choose(upstream, &upstream->routes[index], avoid) == BALANCE_NONE) {
 			/* There is nobody else to ask: this one may use what time is left. */
 			attempt->deadline_ms = query->deadline_ms;
 			upstream_watch_attempt(upstream, attempt);

@@ -39,6 +39,12 @@
 
 #define UPSTREAM_WAITING_MAX 1024
 #define UPSTREAM_ATTEMPTS_MAX 2
+/*
+ * And once more, elsewhere, where a connection broke: a backend that dies takes along all addresses
+ * it is known by (one for each family, in Kubernetes), and the second attempt may meet another of
+ * them. Not more often: a query that makes backends die is not to go through all of them.
+ */
+#define UPSTREAM_ATTEMPTS_BROKEN_MAX 3
 
 struct event_base;
 struct upstream;

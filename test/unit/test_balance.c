@@ -19,7 +19,8 @@ static void set_up(void)
 
 static int choose(const struct balance_peer *avoid, uint32_t random)
 {
-	return balance_choose(pointers, COUNT, avoid, random);
+	return balance_choose(pointers, COUNT, (const struct balance_peer *[]){avoid, NULL},
+			      random);
 }
 
 static void fail(struct balance_peer *peer, int times)
@@ -79,7 +80,8 @@ static void test_full_is_told_from_none(void)
 	peers[1].in_flight--;
 	CU_ASSERT_EQUAL(choose(NULL, 0), 1);
 	CU_ASSERT_EQUAL(choose(&peers[1], 0), BALANCE_FULL);
-	CU_ASSERT_EQUAL(balance_choose(NULL, 0, NULL, 5), BALANCE_NONE);
+	CU_ASSERT_EQUAL(balance_choose(NULL, 0, (const struct balance_peer *[2]){0}, 5),
+			BALANCE_NONE);
 }
 
 static void test_avoided_is_not_chosen(void)
@@ -87,6 +89,9 @@ static void test_avoided_is_not_chosen(void)
 	set_up();
 	for (uint32_t random = 0; random < 9; random++)
 		CU_ASSERT_NOT_EQUAL(choose(&peers[1], random), 1);
+	const struct balance_peer *const two[] = {&peers[0], &peers[1]};
+	for (uint32_t random = 0; random < 9; random++)
+		CU_ASSERT_EQUAL(balance_choose(pointers, COUNT, two, random), 2);
 }
 
 static void test_failures_in_a_row_make_suspect(void)
