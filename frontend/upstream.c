@@ -27,7 +27,7 @@ static void upstream_arm(struct upstream *upstream, int64_t at_ms)
 		return;
 	int64_t now_ms = clock_now_ms();
 	int64_t wait_ms = at_ms > now_ms ? at_ms - now_ms : 1;
-	const struct timeval wait = {.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	const struct timeval wait = clock_timeval(wait_ms);
 	upstream->armed_ms = now_ms + wait_ms;
 	evtimer_add(upstream->timer, &wait);
 }
@@ -290,7 +290,7 @@ static void upstream_route_query(struct upstream *upstream, struct query *query,
 
 void upstream_submit(struct upstream *upstream, struct query *query)
 {
-	upstream_route_query(upstream, query, query->received_ns / 1000000);
+	upstream_route_query(upstream, query, query->received_ns / CLOCK_NS_PER_MS);
 }
 
 void upstream_resubmit(struct upstream *upstream, struct query *query)
