@@ -2,7 +2,7 @@
 #include "announcer/config_schema.h"
 
 #include "announcer/config.h"
-#include "common/log.h"
+#include "common/config.h"
 #include "dns/protocol.h"
 
 #define OPTIONAL CYAML_FLAG_OPTIONAL
@@ -159,21 +159,9 @@ static const cyaml_schema_field_t bgp_fields[] = {
 	CYAML_FIELD_END,
 };
 
-static const cyaml_strval_t level_names[] = {
-	{"error", LOG_LEVEL_ERROR},
-	{"warning", LOG_LEVEL_WARNING},
-	{"info", LOG_LEVEL_INFO},
-	{"debug", LOG_LEVEL_DEBUG},
-};
-
-static const cyaml_strval_t format_names[] = {
-	{"logfmt", LOG_FORMAT_LOGFMT},
-	{"json", LOG_FORMAT_JSON},
-};
-
 static const cyaml_schema_field_t log_fields[] = {
-	WORD(file_log, level, level_names),
-	WORD(file_log, format, format_names),
+	WORD(file_log, level, config_log_levels),
+	WORD(file_log, format, config_log_formats),
 	CYAML_FIELD_END,
 };
 

@@ -14,23 +14,23 @@
 #include <stdio.h>
 #include <string.h>
 
-static const cyaml_strval_t config_log_levels[] = {
+const cyaml_strval_t config_log_levels[CONFIG_LOG_LEVELS] = {
 	{"error", LOG_LEVEL_ERROR},
 	{"warning", LOG_LEVEL_WARNING},
 	{"info", LOG_LEVEL_INFO},
 	{"debug", LOG_LEVEL_DEBUG},
 };
 
-static const cyaml_strval_t config_log_formats[] = {
+const cyaml_strval_t config_log_formats[CONFIG_LOG_FORMATS] = {
 	{"logfmt", LOG_FORMAT_LOGFMT},
 	{"json", LOG_FORMAT_JSON},
 };
 
 const cyaml_schema_field_t config_log_fields[] = {
 	CYAML_FIELD_ENUM("level", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_log, level,
-			 config_log_levels, CYAML_ARRAY_LEN(config_log_levels)),
+			 config_log_levels, CONFIG_LOG_LEVELS),
 	CYAML_FIELD_ENUM("format", CYAML_FLAG_OPTIONAL | CYAML_FLAG_STRICT, struct config_log,
-			 format, config_log_formats, CYAML_ARRAY_LEN(config_log_formats)),
+			 format, config_log_formats, CONFIG_LOG_FORMATS),
 	CYAML_FIELD_END,
 };
 

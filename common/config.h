@@ -22,6 +22,12 @@ struct config_log {
 /* Schema fields of struct config_log, for use in CYAML_FIELD_MAPPING. */
 extern const cyaml_schema_field_t config_log_fields[];
 
+/* The words of its fields, for programs whose schema says in another way what is absent. */
+#define CONFIG_LOG_LEVELS 4
+#define CONFIG_LOG_FORMATS 2
+extern const cyaml_strval_t config_log_levels[CONFIG_LOG_LEVELS];
+extern const cyaml_strval_t config_log_formats[CONFIG_LOG_FORMATS];
+
 /*
  * Loads `path` against `schema`, a mapping schema with pointer. `*out` is then the caller's, to be
  * freed with config_free. Fields absent from the file are zero: programs fill in their defaults

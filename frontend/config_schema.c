@@ -1,7 +1,7 @@
 /* The libcyaml schema of frontend.yaml. */
 #include "frontend/config_schema.h"
 
-#include "common/log.h"
+#include "common/config.h"
 #include "frontend/config.h"
 
 #define OPTIONAL CYAML_FLAG_OPTIONAL
@@ -116,18 +116,6 @@ static const cyaml_schema_field_t limits_fields[] = {
 	CYAML_FIELD_END,
 };
 
-static const cyaml_strval_t level_names[] = {
-	{"error", LOG_LEVEL_ERROR},
-	{"warning", LOG_LEVEL_WARNING},
-	{"info", LOG_LEVEL_INFO},
-	{"debug", LOG_LEVEL_DEBUG},
-};
-
-static const cyaml_strval_t format_names[] = {
-	{"logfmt", LOG_FORMAT_LOGFMT},
-	{"json", LOG_FORMAT_JSON},
-};
-
 static const cyaml_strval_t query_log_names[] = {
 	{"none", FRONTEND_QUERY_LOG_NONE},
 	{"errors", FRONTEND_QUERY_LOG_ERRORS},
@@ -137,9 +125,9 @@ static const cyaml_strval_t query_log_names[] = {
 /* As common/config.h's config_log_fields, and `queries`. */
 static const cyaml_schema_field_t log_fields[] = {
 	CYAML_FIELD_ENUM_PTR("level", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
-			     struct file_log, level, level_names, COUNT(level_names)),
+			     struct file_log, level, config_log_levels, CONFIG_LOG_LEVELS),
 	CYAML_FIELD_ENUM_PTR("format", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
-			     struct file_log, format, format_names, COUNT(format_names)),
+			     struct file_log, format, config_log_formats, CONFIG_LOG_FORMATS),
 	CYAML_FIELD_ENUM_PTR("queries", CYAML_FLAG_POINTER | CYAML_FLAG_STRICT | OPTIONAL,
 			     struct file_log, queries, query_log_names, COUNT(query_log_names)),
 	CYAML_FIELD_END,
