@@ -137,3 +137,14 @@ def test_the_public_zone_is_made_as_the_page_says(empty_store, tmp_path):
 def test_the_tiers_certificates_are_made_as_the_page_says(tmp_path):
     shell(block_with("shape-tiers.md", "openssl req -x509"), tmp_path)
     godwit.run("openssl", "verify", "-CAfile", tmp_path / "ca.crt", tmp_path / "tls.crt")
+
+
+def test_what_the_night_shift_is_told_to_look_for_is_what_the_programs_say():
+    table = (DOCS / "operate.md").read_text().split("## At three in the morning")[1]
+    messages = [message for row in re.findall(r"^\| (.*?) \|", table, re.M)
+                for message in re.findall(r'"(.+?)"', row)]
+    assert len(messages) >= 4
+    sources = "".join(file.read_text() for folder in ("frontend", "backend", "announcer", "common")
+                      for file in (godwit.REPOSITORY / folder).glob("*.c"))
+    for message in messages:
+        assert all(part in sources for part in re.split(r" ?\.\.\. ?", message)), message
