@@ -119,11 +119,6 @@ void credentials_server_name(const struct credentials *credentials, const char *
 		*end = '\0';
 }
 
-int64_t credentials_expiry(const struct credentials *credentials)
-{
-	return credentials->material.not_after;
-}
-
 bool credentials_look(struct credentials *credentials)
 {
 	char error[400];

@@ -13,7 +13,6 @@
 #include <grpc/grpc_security.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct credentials;
 
@@ -41,9 +40,6 @@ grpc_channel_credentials *credentials_open(const struct credentials *credentials
  */
 void credentials_server_name(const struct credentials *credentials, const char *authority,
 			     char *out);
-
-/* When our own certificate expires, Unix time; 0: there is none. */
-int64_t credentials_expiry(const struct credentials *credentials);
 
 /*
  * Looks at the files again. True when they have changed and are good: then credentials created now
