@@ -55,6 +55,7 @@ struct mirror_stats {
 	uint64_t bytes; /* that the mirror has allocated, about: its tables included */
 };
 
+/* Whatever the mirror needs memory for and cannot have ends the process: half of it is no answer. */
 struct mirror *mirror_create(void);
 /* No reader may be left. */
 void mirror_destroy(struct mirror *mirror);
@@ -70,9 +71,7 @@ typedef void (*mirror_observer_fn)(void *ctx, const uint64_t *facts, size_t coun
 /* Sets the one observer, or none. Before the first batch, or between two. */
 void mirror_set_observer(struct mirror *mirror, mirror_observer_fn tell, void *ctx);
 
-/*
- * Begins a batch. With `full`, zones and names not put before the commit are removed by it.
- */
+/* Begins a batch. With `full`, zones and names not put before the commit are removed by it. */
 void mirror_write_begin(struct mirror *mirror, bool full);
 
 /*
