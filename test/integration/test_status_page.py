@@ -29,6 +29,7 @@ def page(chromium):
     chromium.complaints.clear()
     chromium.resize(*DESKTOP)
     yield Page(chromium)
+    chromium.open("about:blank")  # or it would go on asking a daemon that ends now
     assert chromium.complaints == []
 
 
