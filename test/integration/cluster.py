@@ -167,6 +167,7 @@ class Cluster:
     def start_second_node(self):
         self.nodes.append(Node(self, 1))
         self.nodes[1].start()
+        return self.nodes[1]
 
     # --- talking to it ----------------------------------------------------------------------------
 

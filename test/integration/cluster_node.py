@@ -120,7 +120,8 @@ class Node:
         }), "--kubeconfig", self.cluster.kubeconfig(f"kubelet-{self.name}"),
             "--hostname-override", self.name, "--node-ip", f"{self.address},{self.address6}",
             "--cert-dir", self.directory / "kubelet")
-        self.cluster.wait_until(lambda: self.cluster.get("node", self.name), f"{self.name} has registered", 60)
+        self.cluster.wait_until(
+            lambda: self.cluster.get("node", self.name), f"{self.name} has registered", 60)
         self.cluster.kubectl("wait", "--for=condition=Ready", f"node/{self.name}", "--timeout=60s")
 
     def _start_containerd(self):
@@ -151,7 +152,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     conf_dir = "{self.directory}"
 """)
         self._start("containerd", "--config", config)
-        godwit.wait_until(lambda: self._ctr("version", check=False).returncode == 0, 20, 0.1, "containerd is up")
+        godwit.wait_until(
+            lambda: self._ctr("version", check=False).returncode == 0, 20, 0.1, "containerd is up")
         for image in sorted((self.cluster.tools / "images").glob("*.tar")):
             self._ctr("images", "import", image)
 

@@ -11,6 +11,7 @@ what clients outside of the cluster ask.
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import pathlib
@@ -138,10 +139,15 @@ class Release(Namespace):
         except AssertionError as failure:
             raise AssertionError(f"{failure}\n{self.logs()}") from None
 
-    def pods(self, component):
-        """Names of pods that run and are not about to end."""
+    def pods(self, component, node=None):
+        """Names of pods that run, on a node or on any, and are not about to end."""
         pods = self.get("pods", selector=f"{INSTANCE},app.kubernetes.io/component={component}")
-        return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+        return {
+            pod["metadata"]["name"]
+            for pod in pods
+            if "deletionTimestamp" not in pod["metadata"]
+            and (node is None or pod["spec"].get("nodeName") == node.name)
+        }
 
     def wait_gone(self, pods):
         self.cluster.wait_until(
@@ -170,20 +176,22 @@ class Release(Namespace):
         on its way just then leaves with the pod's own address, whatever the pod does. Those may be
         missing: of queries whose connection was seen to be deleted before they were given up.
         """
-        forgotten = Forgotten(self.cluster)
+        connections = Connections(self.cluster)
         client = SteadyClient(self.cluster.outside, self.server)
         yield
         end = until() if until else float("inf")
         client.stop()
-        deleted = forgotten.stop()
+        seen = connections.stop()
         queries = [query for query in client.queries() if query[0] <= end]
         assert len(queries) > 50
         lost = [
-            (sent, port)
+            (sent, seen.get(port, []))
             for sent, answered, port in queries
-            if answered is None and not any(sent <= when <= sent + PATIENCE for when in deleted.get(port, []))
+            if answered is None and not any(
+                event.forgotten and sent <= event.time <= sent + PATIENCE for event in seen.get(port, []))
         ]
-        assert not lost, f"lost {len(lost)} of {len(queries)}: {lost[:50]}\n{self.cluster.complaints()}"
+        said = "\n".join(f"{sent:.3f}: {' '.join(map(str, events))}" for sent, events in lost[:50])
+        assert not lost, f"lost {len(lost)} of {len(queries)}\n{said}\n{self.cluster.complaints()}"
 
     def uninstall_all(self):
         """Nothing is left but what every namespace has."""
@@ -203,18 +211,31 @@ class Release(Namespace):
     given = set()
 
 
-class Forgotten:
-    """Listens to the kernel from now on: connections over UDP that a program, and not their age, takes
-    out of the node's table."""
+@dataclasses.dataclass
+class Event:
+    """Of a connection over UDP: it is new, and leads to a pod; or it is deleted - forgotten, when a
+    program and not its age is why."""
+
+    time: float
+    kind: str
+    pod: str
+    forgotten: bool
+
+    def __str__(self):
+        return f"{self.time:.3f} {'FORGOTTEN' if self.forgotten else self.kind} {self.pod}"
+
+
+class Connections:
+    """Listens from now on to what the kernel says about connections of the first node."""
 
     _count = 0
 
     def __init__(self, cluster):
-        Forgotten._count += 1
-        name = cluster.directory / f"conntrack-{Forgotten._count}"
-        name.mkdir()
-        self.program = router_lab.Program(
-            "conntrack", ["conntrack", "-E", "-e", "DESTROY", "-p", "udp", "-o", "timestamp"], name)
+        Connections._count += 1
+        directory = cluster.directory / f"conntrack-{Connections._count}"
+        directory.mkdir()
+        self.program = router_lab.Program("conntrack", [
+            "conntrack", "-E", "-e", "NEW,DESTROY", "-p", "udp", "-o", "timestamp", "-b", "4194304"], directory)
         cluster.lab.keep(self.program)
         godwit.wait_until(self._listens, 10, 0.01, "conntrack listens")
 
@@ -230,14 +251,16 @@ class Forgotten:
             line[1] == "12" and int(line[3], 16) and f"socket:[{line[9]}]" in own for line in lines)
 
     def stop(self):
-        """{client's port: [when its connection was deleted]}"""
+        """{client's port: its Events}"""
         assert self.program.is_running(), self.program.log()
         self.program.stop()
-        deleted = {}
-        for when, port in re.findall(
-                r"^\[([\d.]+)\].*? sport=(\d+) .*\[USERSPACE\]", self.program.log(), re.MULTILINE):
-            deleted.setdefault(int(port), []).append(float(when))
-        return deleted
+        seen = {}
+        for when, kind, port, pod, rest in re.findall(
+                r"^\[([\d.]+)\]\s+\[(NEW|DESTROY)\].*? sport=(\d+) .*? src=(\S+) (.*)",
+                self.program.log(), re.MULTILINE):
+            event = Event(float(when), kind, pod, "[USERSPACE]" in rest)
+            seen.setdefault(int(port), []).append(event)
+        return seen
 
 
 def merged(one, other):

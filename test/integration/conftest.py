@@ -7,7 +7,8 @@
     backend             a ready Backend on `store`
     frontend            a ready Frontend in front of `backend`
     cluster             a Kubernetes cluster.Cluster without a node: pods are made, and wait for one
-    node                the same with its node; tests of scripts/test-cluster alone ask for the two
+    node                the same with its node
+    second_node         a cluster_node.Node beside that; only tests of scripts/test-cluster ask for the three
 
 `config` overrides top-level keys of the daemon's configuration (listen=[...], log={...}). All
 daemons started through the fixtures are ended with SIGTERM after the test, which fails when one
@@ -83,6 +84,11 @@ def cluster():
 def node(cluster):
     cluster.start_node()
     return cluster
+
+
+@pytest.fixture(scope="session")
+def second_node(node):
+    return node.start_second_node()
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)

@@ -20,7 +20,8 @@ import godwit
 from bgp_peer import BgpPeer
 from certificates import Authority
 from chart import EXAMPLES, HELM, K8S
-from cluster import NODE, ROUTER
+from cluster import NODE
+from cluster_node import PUBLIC, ROUTER
 from cluster_release import Namespace, Release
 
 pytestmark = [
@@ -320,6 +321,18 @@ def test_both_tiers_are_rolled_without_a_lost_query(tiers):
         tiers.wait_gone(before)
     tiers.redis("HSET", "dns:after-roll.example.com", "A", "192.0.2.10")
     tiers.wait_answer("after-roll.example.com", "192.0.2.10")
+
+
+def test_a_node_is_drained_of_backends_without_a_lost_query(tiers, second_node):
+    tiers.change(backend={"tolerations": [{"key": PUBLIC, "operator": "Exists"}]})
+    there = tiers.pods("backend", second_node)
+    assert there, "backends are spread over nodes"
+    with tiers.no_lost_query():
+        tiers.cluster.wait_until(
+            lambda: all(tiers.answered(pod) > 0 for pod in there), "front ends ask there, too", 90)
+        tiers.cluster.kubectl("drain", second_node.name, "--delete-emptydir-data", "--timeout=120s")
+        assert not tiers.pods("backend", second_node)
+    tiers.cluster.kubectl("uncordon", second_node.name)
 
 
 def test_uninstalling_the_tiers_leaves_nothing(tiers):

@@ -44,7 +44,8 @@ class NameServer(Release):
         self.tls = f"{name}-tls"
         peers = [
             {**peer, "address": address}
-            for peer, address in zip(EXAMPLE["announcer"]["config"]["bgp"]["peers"], (ROUTER, OTHER_ROUTER))
+            for peer, address in zip(
+                EXAMPLE["announcer"]["config"]["bgp"]["peers"], (ROUTER, OTHER_ROUTER))
         ]
         small = {"requests": {"cpu": "50m", "memory": "64Mi"}}  # the node has not much
         for key, value in (
@@ -79,7 +80,8 @@ class NameServer(Release):
         return pair.certificate.read_text()
 
     def install(self):
-        self.node.run("install", "-d", "-o", "65532", "-g", "65532", self.state)  # as docs/kubernetes.md says
+        # As docs/kubernetes.md says.
+        self.node.run("install", "-d", "-o", "65532", "-g", "65532", self.state)
         self.helm("install", self.example, **self.settings)
         self.change()
 
@@ -88,7 +90,8 @@ class NameServer(Release):
         context = ssl.create_default_context(cafile=self.authority.certificate)
         with self.cluster.outside.entered():
             connection = socket.create_connection((self.address, 853), timeout=10)
-        with connection, context.wrap_socket(connection, server_hostname=f"{self.name}.example.com") as secure:
+        name = f"{self.name}.example.com"
+        with connection, context.wrap_socket(connection, server_hostname=name) as secure:
             return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True))
 
     def follows(self):
@@ -133,9 +136,8 @@ def upstreams(nodes):
 
 
 @pytest.fixture(scope="module")
-def nodes(node):
+def nodes(node, second_node):
     """Both for name servers only; the second is so from its beginning."""
-    node.start_second_node()
     for each in node.nodes:
         node.kubectl("label", "node", each.name, f"{PUBLIC}=true")
     node.kubectl("taint", "node", node.nodes[0].name, f"{PUBLIC}=true:NoSchedule")
@@ -185,7 +187,8 @@ def test_both_name_servers_of_the_public_example_answer_in_all_ways(pair, author
         server.wait_answer("www.example.com", "192.0.2.80")
         server.wait_answer("www.example.com", "192.0.2.80", server.address6)
         assert server.ask("www.example.com", None, "+tcp") == "192.0.2.80"
-        assert server.ask("www.example.com", None, *tls, f"+tls-hostname={server.name}.example.com") == "192.0.2.80"
+        name = f"+tls-hostname={server.name}.example.com"
+        assert server.ask("www.example.com", None, *tls, name) == "192.0.2.80"
         assert server.ask("example.com", None, "NS").split() == ["ns1.example.com.", "ns2.example.com."]
 
 
@@ -200,7 +203,8 @@ def test_both_are_announced_to_both_upstreams_as_the_example_says(pair, upstream
 def test_what_changes_in_sql_is_seen_at_both_name_servers(pair, databases):
     for statement, name, data in (
         ("INSERT INTO records (domain_id, name, type, content, ttl) "
-         "SELECT id, 'shop.example.com', 'A', '192.0.2.81', 60 FROM domains", "shop.example.com", "192.0.2.81"),
+         "SELECT id, 'shop.example.com', 'A', '192.0.2.81', 60 FROM domains",
+         "shop.example.com", "192.0.2.81"),
         ("UPDATE records SET content = '192.0.2.82' WHERE name = 'shop.example.com'",
          "shop.example.com", "192.0.2.82"),
         ("UPDATE records SET name = 'store.example.com' WHERE name = 'shop.example.com'",
