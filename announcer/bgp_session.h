@@ -72,8 +72,10 @@ struct bgp_session_counts {
 	uint64_t refreshes_received; /* requests for a family (RFC 2918) */
 };
 
-/* A session on a connection that stands: its OPEN is in the output. NULL: out of memory. Destroying
- * NULL is allowed. */
+/*
+ * A session on a connection that stands: its OPEN is in the output. NULL: out of memory. Destroying
+ * NULL is allowed.
+ */
 struct bgp_session *bgp_session_create(const struct bgp_session_options *options, int64_t now_ms);
 void bgp_session_destroy(struct bgp_session *session);
 

@@ -1,5 +1,7 @@
-/* Questions over UDP: connected sockets, which take datagrams from the server alone and hear of a
- * closed port at once. */
+/*
+ * Questions over UDP: connected sockets, which take datagrams from the server alone and hear of a
+ * closed port at once.
+ */
 #include "announcer/probe_question.h"
 
 #include <errno.h>

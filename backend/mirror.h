@@ -55,7 +55,7 @@ struct mirror_stats {
 	uint64_t bytes; /* that the mirror has allocated, about: its tables included */
 };
 
-/* Whatever the mirror needs memory for and cannot have ends the process: half of it is no answer. */
+/* Never fails but for memory, here and later, which ends the process. */
 struct mirror *mirror_create(void);
 /* No reader may be left. */
 void mirror_destroy(struct mirror *mirror);

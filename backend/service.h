@@ -5,8 +5,8 @@
  * Who runs what. Each query thread has a completion queue of its own, with a query_worker and an
  * exchange, and is a reader of the mirror. Watch streams, health and unknown methods have one more
  * queue and thread, which leaves the sockets to the others and costs next to nothing while nobody
- * asks. (Two threads share the work of one
- * connection badly: gRPC hands events between them. Hence few query threads by default.)
+ * asks. (Two threads share the work of one connection badly: gRPC hands events between them. Hence
+ * few query threads by default.)
  */
 #ifndef GODWIT_BACKEND_SERVICE_H
 #define GODWIT_BACKEND_SERVICE_H

@@ -31,8 +31,10 @@ static unsigned short address_parse_port(const char *text)
 	return port <= 65535 ? (unsigned short)port : 0;
 }
 
-/* Letters, digits, hyphens, underscores and dots, and a last label that is not all digits: what
- * looks like an IPv4 address but is none is a slip, not a name. */
+/*
+ * Letters, digits, hyphens, underscores and dots, and a last label that is not all digits: what
+ * looks like an IPv4 address but is none is a slip, not a name.
+ */
 static bool address_is_host_name(const char *host)
 {
 	size_t length = strlen(host);

@@ -256,8 +256,10 @@ static bool log_line_write(struct log_line *line)
 
 /* --- values from a format and its arguments --------------------------------------------------- */
 
-/* One conversion of a field string: "%.3f", "%llu", "%.*s". Widths and flags are of no use here and
- * not understood. */
+/*
+ * One conversion of a field string: "%.3f", "%llu", "%.*s". Widths and flags are of no use here and
+ * not understood.
+ */
 struct log_conversion {
 	char type;
 	char length; /* h, H (hh), l, L (ll), z, j, t, or 0 */

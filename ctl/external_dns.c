@@ -149,8 +149,10 @@ static void reply_json(struct server *server, struct evhttp_request *request, js
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* True when a header names the protocol's media type in its version 1: "a/b;version=1", spaces or
- * not. */
+/*
+ * True when a header names the protocol's media type in its version 1: "a/b;version=1", spaces or
+ * not.
+ */
 static bool names_media_type(const char *header)
 {
 	const char *found = strcasestr(header, "application/external.dns.webhook+json");

@@ -1,5 +1,7 @@
-/* Numbers of the protocol: header bits, opcodes, response codes, classes and the record types whose
- * meaning Godwit knows (IANA "Domain Name System (DNS) Parameters"). */
+/*
+ * Numbers of the protocol: header bits, opcodes, response codes, classes and the record types whose
+ * meaning Godwit knows (IANA "Domain Name System (DNS) Parameters").
+ */
 #ifndef GODWIT_DNS_PROTOCOL_H
 #define GODWIT_DNS_PROTOCOL_H
 

@@ -39,8 +39,10 @@ struct channel_event {
 	void (*drop)(struct channel_event *event);
 };
 
-/* The heartbeat of the thread, of whatever loop; before the first queue is made. NULL: nobody
- * looks. */
+/*
+ * The heartbeat of the thread, of whatever loop; before the first queue is made. NULL: nobody
+ * looks.
+ */
 void channel_queue_set_heartbeat(struct heartbeat *heartbeat);
 
 /*

@@ -35,8 +35,10 @@ void frontend_look_at_files(struct frontend *frontend);
  */
 void frontend_begin_drain(struct frontend *frontend);
 
-/* True when limits.linger_ms has passed, and no announcer sends clients here any more or
- * limits.drain_ms has passed, too. */
+/*
+ * True when limits.linger_ms has passed, and no announcer sends clients here any more or
+ * limits.drain_ms has passed, too.
+ */
 bool frontend_has_drained(const struct frontend *frontend);
 
 /* Begins to stop: no new queries, those in flight are answered. Does not wait. */

@@ -23,8 +23,8 @@ void route_table_destroy(struct route_table *table);
 
 /*
  * The index of the longest zone at or above `name` (uncompressed wire name, any case), or
- * ROUTE_NONE. Any thread. Hot path: a binary search per label of the name, those in front
- * of the longest zone not counted.
+ * ROUTE_NONE. Any thread. Hot path: a binary search per label of the name, those in front of the
+ * longest zone not counted.
  */
 int route_find(const struct route_table *table, const uint8_t *name);
 

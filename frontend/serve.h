@@ -8,9 +8,9 @@
  * back through serve_finish, and leaves by the transport's `send`.
  *
  * When no backend answers in time, a stale answer does, if the cache has one (RFC 8767); and then
- * SERVE_STALE_MS are time enough, however long `limits.query_timeout_ms` is. An answer
- * of the cache that is asked for again and again and about to expire is asked for anew meanwhile:
- * a query without a transport, whose reply only the cache gets.
+ * SERVE_STALE_MS are time enough, however long `limits.query_timeout_ms` is. An answer of the cache
+ * that is asked for again and again and about to expire is asked for anew meanwhile: a query
+ * without a transport, whose reply only the cache gets.
  *
  * A question that is in flight already is not asked again (flights.h): the query waits for the
  * answer, which is made into a reply for each client as one of the cache is.
