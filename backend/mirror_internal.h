@@ -1,12 +1,12 @@
 /*
  * What the files of the mirror share: its objects and who owns them. Not for others.
  *
- * mirror.c       zones and batches
- * mirror_node.c  nodes and the table of edges
- * mirror_filter.c which edges are surely not there
- * mirror_block.c the immutable RRsets of one node
- * mirror_observe.c what changed, for who keeps answers
- * mirror_export.c everything there is, for the snapshot
+ * mirror.c          zones and batches
+ * mirror_node.c     nodes and the table of edges
+ * mirror_filter.c   which edges are surely not there
+ * mirror_block.c    the immutable RRsets of one node
+ * mirror_observe.c  what changed, for who keeps answers
+ * mirror_export.c   everything there is, for the snapshot
  */
 #ifndef GODWIT_BACKEND_MIRROR_INTERNAL_H
 #define GODWIT_BACKEND_MIRROR_INTERNAL_H
@@ -14,7 +14,6 @@
 #include "backend/mirror.h"
 
 #include <stdatomic.h>
-
 #include <urcu.h> /* its default flavour, memb: readers need no barrier */
 #include <urcu/list.h>
 #include <urcu/rculfhash.h>

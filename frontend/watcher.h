@@ -4,10 +4,10 @@
  *
  * From the first message of a stream on the answers of its backend may be kept (coherence.h); each
  * message after it tells changes, or nothing but that the backend is there, and how fresh its data
- * is (freshness.h). When the stream ends,
- * or nothing is heard for WATCHER_SILENCE_MS, what the backend answered is suspect, until a new
- * stream has begun: that is tried after growing pauses, and whenever the address is connected anew.
- * Backends without the method are left alone until then.
+ * is (freshness.h). When the stream ends, or nothing is heard for WATCHER_SILENCE_MS, what the
+ * backend answered is suspect, until a new stream has begun: that is tried after growing pauses,
+ * and whenever the address is connected anew. Backends without the method are left alone until
+ * then.
  */
 #ifndef GODWIT_FRONTEND_WATCHER_H
 #define GODWIT_FRONTEND_WATCHER_H
