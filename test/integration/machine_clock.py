@@ -47,8 +47,8 @@ class _Heart:
                 [sys.executable, "-ISc", _HEART, str(file.fileno())], stdin=subprocess.PIPE,
                 pass_fds=[file.fileno()])
         atexit.register(self.stop)
-        while self.times[0] == 0:
-            assert self.process.poll() is None, "the machine's clock has stopped"
+        while self.count == 0:
+            pass
 
     def stop(self):
         self.process.stdin.close()
@@ -56,6 +56,7 @@ class _Heart:
 
     @property
     def count(self):
+        assert self.process.poll() is None, "the machine's clock has been stopped"
         return int(self.times[0])
 
     def beats(self):
