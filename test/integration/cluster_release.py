@@ -234,8 +234,8 @@ class Connections:
         Connections._count += 1
         directory = cluster.directory / f"conntrack-{Connections._count}"
         directory.mkdir()
-        self.program = router_lab.Program("conntrack", [
-            "conntrack", "-E", "-e", "NEW,DESTROY", "-p", "udp", "-o", "timestamp", "-b", "4194304"], directory)
+        command = ["conntrack", "-E", "-e", "NEW,DESTROY", "-p", "udp", "-o", "timestamp", "-b", "4194304"]
+        self.program = router_lab.Program("conntrack", command, directory)
         cluster.lab.keep(self.program)
         godwit.wait_until(self._listens, 10, 0.01, "conntrack listens")
 

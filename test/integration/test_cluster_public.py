@@ -69,8 +69,13 @@ class NameServer(Release):
     def secret(self, name, data, kind="Opaque"):
         self.given = self.given | {f"Secret/{name}"}
         self.cluster.apply(
-            {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": {"name": name}, "stringData": data},
-            namespace=self.name)
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "type": kind,
+                "metadata": {"name": name},
+                "stringData": data,
+            }, namespace=self.name)
 
     def renew(self):
         """A new certificate for its clients."""
