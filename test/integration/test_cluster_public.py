@@ -177,6 +177,13 @@ def pair(node, nodes, authority, databases, upstreams):
     })
     ns1.install()
     ns2.install()
+    for upstream in upstreams:
+        for each in nodes:
+            try:
+                upstream.wait_session(each.address, timeout=30)
+            except AssertionError as failure:
+                said = upstream.birdc("show", "protocols", "all", check=False)
+                raise AssertionError(f"{failure}\n{said}\n{upstream.log()}\n{ns1.logs()}") from None
     return ns1, ns2
 
 
