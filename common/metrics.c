@@ -196,6 +196,18 @@ void metrics_print_gauge(struct evbuffer *out, const char *name, const char *hel
 		evbuffer_add_printf(out, "%s %.15g\n", name, value);
 }
 
+void metrics_print_label(struct evbuffer *out, const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\n')
+			evbuffer_add(out, "\\n", 2);
+		else if (*text == '"' || *text == '\\')
+			evbuffer_add_printf(out, "\\%c", *text);
+		else
+			evbuffer_add(out, text, 1);
+	}
+}
+
 static void metrics_print_counter(const struct metrics *metrics, size_t id, struct evbuffer *out)
 {
 	const struct metric_def *def = &metrics->defs[id];

@@ -77,6 +77,9 @@ void metrics_add_collector(struct metrics *metrics,
 /* Appends HELP, TYPE and one sample of a metric without labels: a helper for collectors. */
 void metrics_print_gauge(struct evbuffer *out, const char *name, const char *help, double value);
 
+/* Appends a text as the inside of a label value. */
+void metrics_print_label(struct evbuffer *out, const char *text);
+
 /* Appends every metric, then what the collectors add, process metrics included. Any thread. */
 void metrics_print(struct metrics *metrics, struct evbuffer *out);
 

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/tls_files.h"
 #include "frontend/tls_set.h"
 #include "frontend/tls_tickets.h"
@@ -248,16 +249,6 @@ void tls_look_at_materials(struct tls *tls, uint64_t *generation, tls_materials_
 
 /* --- metrics ---------------------------------------------------------------------------------- */
 
-/* A path as a label value. */
-static void tls_print_label(struct evbuffer *out, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '"' || *text == '\\')
-			evbuffer_add(out, "\\", 1);
-		evbuffer_add(out, text, 1);
-	}
-}
-
 void tls_collect(void *ctx, struct evbuffer *out)
 {
 	static const char name[] = "godwit_frontend_certificate_expiry_seconds";
@@ -269,7 +260,7 @@ void tls_collect(void *ctx, struct evbuffer *out)
 			    name, name);
 	for (size_t i = 0; i < tls->config->count; i++) {
 		evbuffer_add_printf(out, "%s{certificate=\"", name);
-		tls_print_label(out, tls->config->certificates[i].certificate);
+		metrics_print_label(out, tls->config->certificates[i].certificate);
 		evbuffer_add_printf(out, "\"} %lld\n", (long long)tls->materials[i].not_after);
 	}
 	evbuffer_add_printf(
