@@ -119,22 +119,32 @@ void credentials_server_name(const struct credentials *credentials, const char *
 		*end = '\0';
 }
 
-bool credentials_look(struct credentials *credentials)
+const char *credentials_certificate(const struct credentials *credentials)
+{
+	return credentials->config.enabled ? credentials->config.certificate : NULL;
+}
+
+int64_t credentials_not_after(const struct credentials *credentials)
+{
+	return credentials->material.not_after;
+}
+
+enum credentials_look credentials_look(struct credentials *credentials)
 {
 	char error[400];
 	struct tls_material material;
 	const struct tls_files files = credentials_files(&credentials->config);
 	if (!credentials->config.enabled)
-		return false;
+		return CREDENTIALS_UNCHANGED;
 	if (tls_files_read(&files, &material, error, sizeof(error)) != 0) {
 		/* The first time it may only be half written. */
 		if (++credentials->complaints == 2)
 			log_error("certificates for backends not reloaded: those in use stay",
 				  "error=%s", error);
-		return false;
+		return CREDENTIALS_UNUSABLE;
 	}
 	bool changed = !tls_material_equal(&material, &credentials->material);
 	credentials->complaints = 0;
 	tls_material_clear(&material);
-	return changed;
+	return changed ? CREDENTIALS_CHANGED : CREDENTIALS_UNCHANGED;
 }

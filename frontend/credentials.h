@@ -13,6 +13,7 @@
 #include <grpc/grpc_security.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct credentials;
 
@@ -41,10 +42,18 @@ grpc_channel_credentials *credentials_open(const struct credentials *credentials
 void credentials_server_name(const struct credentials *credentials, const char *authority,
 			     char *out);
 
-/*
- * Looks at the files again. True when they have changed and are good: then credentials created now
- * are others. What cannot be used is logged at the second look in a row.
- */
-bool credentials_look(struct credentials *credentials);
+/* Our own certificate: its file as configured, or NULL where there is none. */
+const char *credentials_certificate(const struct credentials *credentials);
+/* When that expires, seconds since the Unix epoch. */
+int64_t credentials_not_after(const struct credentials *credentials);
+
+/* What a look at the files has shown. */
+enum credentials_look {
+	CREDENTIALS_UNCHANGED,
+	CREDENTIALS_CHANGED,  /* and good: credentials created now are others */
+	CREDENTIALS_UNUSABLE, /* those in use stay; logged at the second look in a row */
+};
+
+enum credentials_look credentials_look(struct credentials *credentials);
 
 #endif

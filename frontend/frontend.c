@@ -22,6 +22,7 @@
 #include "frontend/worker.h"
 #include "frontend/zone_ledger.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,10 +42,12 @@ struct frontend {
 	struct clients *clients;
 	struct coherence *coherence; /* NULL, and the next one: no cache */
 	struct sources *sources;
+	struct metrics_shard *shard; /* the main thread's */
 	struct plan *plan;
-	struct status status; /* has the workers, the cache and the life line */
-	int64_t drain_ms;     /* CLOCK_MONOTONIC, when draining began; 0: it has not */
-	int64_t stop_ms;      /* the same of stopping */
+	pthread_mutex_t plan_lock; /* held when `plan` changes, and when others look at it */
+	struct status status;      /* has the workers, the cache and the life line */
+	int64_t drain_ms;          /* CLOCK_MONOTONIC, when draining began; 0: it has not */
+	int64_t stop_ms;           /* the same of stopping */
 	struct admin *admin;
 };
 
@@ -174,17 +177,38 @@ static int frontend_create_workers(struct frontend *frontend, char *error, size_
 	return 0;
 }
 
+/* Puts a plan in place and returns the one before. */
+static struct plan *frontend_swap_plan(struct frontend *frontend, struct plan *plan)
+{
+	pthread_mutex_lock(&frontend->plan_lock);
+	struct plan *old = frontend->plan;
+	frontend->plan = plan;
+	pthread_mutex_unlock(&frontend->plan_lock);
+	return old;
+}
+
+/* A collector (metrics.h). */
+static void frontend_collect_plan(void *ctx, struct evbuffer *out)
+{
+	struct frontend *frontend = ctx;
+	pthread_mutex_lock(&frontend->plan_lock);
+	if (frontend->plan)
+		plan_print_certificates(frontend->plan, out);
+	pthread_mutex_unlock(&frontend->plan_lock);
+}
+
 static int frontend_start_workers(struct frontend *frontend, char *error, size_t error_size)
 {
-	frontend->plan =
+	struct plan *plan =
 		plan_create(frontend->config, frontend_on_addresses, frontend, error, error_size);
-	if (!frontend->plan)
+	if (!plan)
 		return -1;
+	frontend_swap_plan(frontend, plan);
 	snprintf(error, error_size, "out of memory or threads");
 	if (frontend->status.watcher)
-		watcher_set_plan(frontend->status.watcher, frontend->plan);
+		watcher_set_plan(frontend->status.watcher, plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
-		if (worker_start(frontend->status.workers[i], frontend->plan) != 0)
+		if (worker_start(frontend->status.workers[i], plan) != 0)
 			return -1;
 	return 0;
 }
@@ -252,6 +276,8 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	frontend->config = config;
 	frontend->routes = config;
 	frontend->metrics = metrics_create(frontend_metric_defs, FRONTEND_METRIC_COUNT);
+	frontend->shard = metrics_shard_create(frontend->metrics);
+	pthread_mutex_init(&frontend->plan_lock, NULL);
 	frontend->heartbeats = heartbeats_create("frontend");
 	frontend->status.heartbeats = frontend->heartbeats;
 	if (!frontend->heartbeats) {
@@ -266,6 +292,7 @@ struct frontend *frontend_start(struct frontend_config *config, char *error, siz
 	    frontend_create_workers(frontend, error, error_size) != 0)
 		goto failed;
 	metrics_add_collector(frontend->metrics, status_collect, &frontend->status);
+	metrics_add_collector(frontend->metrics, frontend_collect_plan, frontend);
 	if (frontend_start_admin(frontend, error, error_size) != 0 ||
 	    frontend_start_workers(frontend, error, error_size) != 0 ||
 	    frontend_start_life_line(frontend, error, error_size) != 0)
@@ -296,9 +323,7 @@ static void frontend_change_plan(struct frontend *frontend, const struct fronten
 		watcher_set_plan(frontend->status.watcher, plan);
 	for (size_t i = 0; i < frontend->status.worker_count; i++)
 		result |= worker_set_plan(frontend->status.workers[i], plan);
-	struct plan *old = frontend->plan;
-	frontend->plan = plan;
-	plan_destroy(old);
+	plan_destroy(frontend_swap_plan(frontend, plan));
 	if (result != 0)
 		log_error("routes reloaded in part: out of memory", NULL);
 	else
@@ -319,7 +344,7 @@ void frontend_reload(struct frontend *frontend, struct frontend_config *config)
 
 void frontend_look_at_files(struct frontend *frontend)
 {
-	if (!plan_look_at_files(frontend->plan))
+	if (!plan_look_at_files(frontend->plan, frontend->shard))
 		return;
 	log_info("certificates for backends have changed", NULL);
 	frontend_change_plan(frontend, frontend->routes);
@@ -427,5 +452,6 @@ void frontend_destroy(struct frontend *frontend)
 	if (frontend->routes != frontend->config)
 		frontend_config_free(frontend->routes);
 	frontend_config_free(frontend->config);
+	pthread_mutex_destroy(&frontend->plan_lock);
 	free(frontend);
 }

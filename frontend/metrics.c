@@ -137,6 +137,12 @@ const struct metric_def frontend_metric_defs[FRONTEND_METRIC_COUNT] = {
 	[FRONTEND_WATCHES_BROKEN] = { "godwit_frontend_watches_broken_total", NULL,
 		"Watch streams that ended or fell silent: the backend's answers are suspect.",
 		METRIC_COUNTER },
+	[FRONTEND_BACKEND_CERTIFICATE_RELOADS] = {
+		"godwit_frontend_backend_certificate_reloads_total", NULL,
+		"Changed certificates for backends taken over.", METRIC_COUNTER },
+	[FRONTEND_BACKEND_CERTIFICATE_FAILURES] = {
+		"godwit_frontend_backend_certificate_failures_total", NULL,
+		"Looks at certificate files for backends that could not be used.", METRIC_COUNTER },
 	[FRONTEND_LATENCY] = { "godwit_frontend_reply_seconds", NULL,
 		"Time from a query's arrival to its reply.", METRIC_HISTOGRAM },
 };

@@ -1,7 +1,11 @@
 /* Routes and backends of one configuration. */
 #include "frontend/plan.h"
 
+#include "common/metrics.h"
+#include "frontend/metrics.h"
+
 #include <arpa/inet.h>
+#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,12 +136,45 @@ void plan_destroy(struct plan *plan)
 	free(plan);
 }
 
-bool plan_look_at_files(const struct plan *plan)
+bool plan_look_at_files(const struct plan *plan, struct metrics_shard *shard)
 {
-	bool changed = false;
+	unsigned int seen[] = {
+		[CREDENTIALS_UNCHANGED] = 0, [CREDENTIALS_CHANGED] = 0, [CREDENTIALS_UNUSABLE] = 0};
 	for (size_t i = 0; i < plan->route_count; i++)
-		changed |= credentials_look(plan->credentials[i]);
-	return changed;
+		seen[credentials_look(plan->credentials[i])]++;
+	metrics_add(shard, FRONTEND_BACKEND_CERTIFICATE_RELOADS, seen[CREDENTIALS_CHANGED]);
+	metrics_add(shard, FRONTEND_BACKEND_CERTIFICATE_FAILURES, seen[CREDENTIALS_UNUSABLE]);
+	return seen[CREDENTIALS_CHANGED] > 0;
+}
+
+/* The certificate of a route's credentials, unless one before it has the same: or NULL. */
+static const char *plan_certificate(const struct plan *plan, size_t index)
+{
+	const char *certificate = credentials_certificate(plan->credentials[index]);
+	for (size_t i = 0; certificate && i < index; i++) {
+		const char *other = credentials_certificate(plan->credentials[i]);
+		if (other && strcmp(other, certificate) == 0)
+			return NULL;
+	}
+	return certificate;
+}
+
+void plan_print_certificates(const struct plan *plan, struct evbuffer *out)
+{
+	static const char name[] = "godwit_frontend_backend_certificate_expiry_seconds";
+	evbuffer_add_printf(out,
+			    "# HELP %s When a certificate shown to backends expires, Unix time.\n"
+			    "# TYPE %s gauge\n",
+			    name, name);
+	for (size_t i = 0; i < plan->route_count; i++) {
+		const char *certificate = plan_certificate(plan, i);
+		if (!certificate)
+			continue;
+		evbuffer_add_printf(out, "%s{certificate=\"", name);
+		metrics_print_label(out, certificate);
+		evbuffer_add_printf(out, "\"} %lld\n",
+				    (long long)credentials_not_after(plan->credentials[i]));
+	}
 }
 
 static void plan_describe(const struct sockaddr_storage *addr, struct plan_address *out)

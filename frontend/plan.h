@@ -17,6 +17,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct evbuffer;
+struct metrics_shard;
+
 struct plan_backend {
 	char text[ADDRESS_TEXT_MAX]; /* as configured: the authority sent to it */
 	struct address address;
@@ -63,8 +66,13 @@ struct plan_address {
 struct plan *plan_create(const struct frontend_config *config, void (*changed)(void *ctx),
 			 void *ctx, char *error, size_t error_size);
 
-/* True when certificates for backends have changed and a plan made now would use new ones. */
-bool plan_look_at_files(const struct plan *plan);
+/*
+ * True when certificates for backends have changed and a plan made now would use new ones. Counts
+ * what was looked at in `shard`.
+ */
+bool plan_look_at_files(const struct plan *plan, struct metrics_shard *shard);
+/* Prints as metrics (metrics.h) when our certificates for backends expire. Any thread. */
+void plan_print_certificates(const struct plan *plan, struct evbuffer *out);
 /* Ends its resolving: `changed` is called no more. For when what it leads to is to be freed. */
 void plan_stop(struct plan *plan);
 /* No worker may use it any more. */

@@ -1,7 +1,9 @@
 """TLS and mutual TLS between front end and backend, with Python's grpcio as a stranger on either
 side; certificates that change while queries go on; plaintext that is not let out by mistake."""
 
+import json
 import os
+import signal
 import stat
 import threading
 import time
@@ -13,6 +15,7 @@ from certificates import Authority, Mount
 from godwit import answers, ask, free_address, program, rcode, run, stubs, wait_until
 
 NAME = "www.example.com."
+EXPIRY = 'godwit_frontend_backend_certificate_expiry_seconds{certificate="%s"}'
 
 
 @pytest.fixture(scope="module")
@@ -174,11 +177,13 @@ def test_certificates_of_both_sides_change_under_load(store, start_backend, star
     (tmp_path / "server").mkdir()
     (tmp_path / "client").mkdir()
     server = Mount(tmp_path / "server", server_pair)
-    client = Mount(tmp_path / "client", client_pair)
+    client = Mount(tmp_path / "client", authority.issue("frontend", "DNS:frontend.example", days=9))
     backend = start_backend(store, tls=tls_of(server, authority)).wait_ready()
     frontend = start_frontend([], workers=1, cache={"size_mb": 0}, routes=route(
         [backend.address], **tls_of(client, authority, "ca"))).wait_ready()
     failures, asked, done = [], [0], threading.Event()
+    expiry = EXPIRY % client.certificate
+    assert frontend.metric(expiry) == pytest.approx(time.time() + 9 * 86400, abs=600)
 
     def load():
         while not done.is_set():
@@ -193,6 +198,7 @@ def test_certificates_of_both_sides_change_under_load(store, start_backend, star
         server.swap(authority.issue("backend.example", "DNS:backend.example,IP:127.0.0.1"))
         client.swap(authority.issue("frontend", "DNS:frontend.example"))
         wait_until(lambda: "certificates for backends have changed" in frontend.log())
+        wait_until(lambda: frontend.metric(expiry) == pytest.approx(time.time() + 2 * 86400, abs=600))
         # The front end's new connection makes the backend look at its own files.
         wait_until(lambda: backend.metric("godwit_backend_certificate_reloads_total") == 1)
         before = asked[0]
@@ -202,6 +208,8 @@ def test_certificates_of_both_sides_change_under_load(store, start_backend, star
         thread.join()
     assert not failures
     assert frontend.get("/readyz")[0] == 200
+    assert frontend.metric("godwit_frontend_backend_certificate_reloads_total") == 1
+    assert frontend.metric("godwit_frontend_backend_certificate_failures_total") == 0
 
 
 def test_bad_certificates_leave_those_in_use(store, start_backend, start_frontend, authority,
@@ -217,6 +225,7 @@ def test_bad_certificates_leave_those_in_use(store, start_backend, start_fronten
     server.swap(mismatched)
     client.swap(mismatched)
     wait_until(lambda: "certificates for backends not reloaded" in frontend.log())
+    assert frontend.metric("godwit_frontend_backend_certificate_failures_total") >= 2
 
     def backend_complains():
         assert health(backend.address, authority, client_pair) == 1  # a new connection each time
@@ -231,3 +240,22 @@ def test_bad_certificates_leave_those_in_use(store, start_backend, start_fronten
     backend.start().wait_ready()
     frontend.wait_ready()
     assert answers(ask(frontend, NAME)) == ["192.0.2.80"]
+
+
+def test_each_certificate_for_backends_is_told_once(start_frontend, authority, client_pair):
+    """Also at a reload, when another plan takes the place of the first."""
+    other = authority.issue("other", "DNS:other.example", days=4)
+    backends = [free_address()]
+    routes = [{"zone": zone, "backends": backends, "tls": tls_of(pair, authority, "ca")}
+              for zone, pair in [("a", client_pair), ("b", client_pair), ("c", other)]]
+    plain = {"zone": ".", "backends": backends}
+    frontend = start_frontend([], routes=[*routes, plain]).wait_alive()
+
+    def told():
+        return sorted(line.rsplit(" ", 1)[0] for line in frontend.get("/metrics")[1].splitlines()
+                      if line.startswith(EXPIRY.split("{")[0]))
+    wait_until(lambda: told() == sorted(EXPIRY % pair.certificate for pair in (client_pair, other)))
+    frontend.config["routes"] = [plain, routes[2]]
+    frontend.config_path.write_text(json.dumps(frontend.config))
+    frontend.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: told() == [EXPIRY % other.certificate])
