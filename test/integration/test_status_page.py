@@ -9,6 +9,7 @@ import pytest
 import browser
 import godwit
 from bgp_peer import BgpPeer
+from certificates import Authority
 from fake_backend import FakeBackend
 from godwit import answers, ask, wait_until
 from router_lab import Announcer, Lab, Responder
@@ -106,6 +107,24 @@ def test_the_page_of_a_front_end_shows_how_old_the_backends_data_is(
     assert re.fullmatch(r"[\d.]+ (µs|ms|s)", page.tile("Oldest data"))
     store.path.rename(store.path.with_suffix(".away"))
     wait_until(lambda: data(backend.address).endswith(" old, store away"), timeout=20)
+
+
+def test_the_page_of_a_front_end_shows_how_long_its_certificates_last(tmp_path, store, start_backend,
+                                                                      start_frontend, page):
+    authority = Authority(tmp_path)
+    served = authority.issue("dns.example", days=40)
+    shown = authority.issue("frontend", days=2)
+    tls = {"certificate": str(shown.certificate), "key": str(shown.key)}
+    backend = start_backend(store, tls={**tls, "client_ca": str(authority.certificate)}).wait_ready()
+    page.open(start_frontend(
+        [], tls={"certificate": str(served.certificate), "key": str(served.key)},
+        listen=[{"address": godwit.free_address(), "protocols": ["tls"]}],
+        routes=[{"zone": ".", "backends": [backend.address],
+                 "tls": {**tls, "ca": str(authority.certificate)}}]).wait_ready())
+    wait_until(lambda: len(page.table("Certificates")) == 2)
+    lasting = dict(page.table("Certificates"))
+    assert re.fullmatch(r"(40\.0|39\.9) days", lasting[str(served.certificate)])
+    assert re.fullmatch(r"(48\.0|47\.9) h", lasting[str(shown.certificate)])
 
 
 def test_the_page_follows(frontend, page):
