@@ -192,8 +192,7 @@ static void frontend_collect_plan(void *ctx, struct evbuffer *out)
 {
 	struct frontend *frontend = ctx;
 	pthread_mutex_lock(&frontend->plan_lock);
-	if (frontend->plan)
-		plan_print_certificates(frontend->plan, out);
+	plan_print_certificates(frontend->plan, out);
 	pthread_mutex_unlock(&frontend->plan_lock);
 }
 

@@ -166,7 +166,7 @@ void plan_print_certificates(const struct plan *plan, struct evbuffer *out)
 			    "# HELP %s When a certificate shown to backends expires, Unix time.\n"
 			    "# TYPE %s gauge\n",
 			    name, name);
-	for (size_t i = 0; i < plan->route_count; i++) {
+	for (size_t i = 0; plan && i < plan->route_count; i++) {
 		const char *certificate = plan_certificate(plan, i);
 		if (!certificate)
 			continue;

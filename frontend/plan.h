@@ -71,7 +71,10 @@ struct plan *plan_create(const struct frontend_config *config, void (*changed)(v
  * what was looked at in `shard`.
  */
 bool plan_look_at_files(const struct plan *plan, struct metrics_shard *shard);
-/* Prints as metrics (metrics.h) when our certificates for backends expire. Any thread. */
+/*
+ * Prints as metrics (metrics.h) when our certificates for backends expire: those of no plan, NULL,
+ * are none. Any thread.
+ */
 void plan_print_certificates(const struct plan *plan, struct evbuffer *out);
 /* Ends its resolving: `changed` is called no more. For when what it leads to is to be freed. */
 void plan_stop(struct plan *plan);
