@@ -20,19 +20,18 @@ def families(store, tmp_path, daemons):
     """Names of all samples that the three programs may have, with everything switched on."""
     issued = Authority(tmp_path).issue("dns.example")
     pair = {"certificate": str(issued.certificate), "key": str(issued.key)}
-    backend = godwit.Backend(tmp_path, store, tls=pair)
-    frontend = godwit.Frontend(
+    daemons.append(godwit.Backend(tmp_path, store, tls=pair))
+    daemons.append(godwit.Frontend(
         tmp_path, [godwit.free_address()], tls=pair, watch_socket=str(tmp_path / "life.sock"),
-        listen=[{"address": godwit.free_address(), "protocols": ["tls"]}])
-    announcer = Announcer(tmp_path, {
+        listen=[{"address": godwit.free_address(), "protocols": ["tls"]}]))
+    daemons.append(Announcer(tmp_path, {
         "service": {"probe": {"address": godwit.free_address(), "name": "health.example"}},
         "addresses": [{"prefix": "192.0.2.53/32", "assign": "never"}],
         "bgp": {"router_id": "192.0.2.1", "as": 64512, "graceful_shutdown_ms": 0,
                 "shutdown_wait_ms": 0,
-                "peers": [{"address": "127.0.0.1:1", "as": 64513, "bfd": {}}]}})
+                "peers": [{"address": "127.0.0.1:1", "as": 64513, "bfd": {}}]}}))
     names = set()
-    daemons.extend((backend, frontend, announcer))
-    backend.wait_ready()  # some are there only then
+    daemons[0].wait_ready()  # some are there only then
     for daemon in daemons:
         godwit.wait_until(lambda: "msg=started" in daemon.log(), godwit.READY_TIMEOUT)
         text = daemon.wait_alive().get("/metrics")[1]
