@@ -373,7 +373,7 @@ class Flood:
 
 def test_updates_leave_the_rest_of_the_cache_alone(tmp_path, start_backend, start_frontend):
     """A hundred updates a second of one zone, all of it being asked for: only what was updated is
-    asked for again, which leaves more than 95 of 100 queries hits where thousands come in a second."""
+    asked for again, so more than 95 of 100 queries are hits."""
     names = [f"h{number}.example.com." for number in range(2000)]
     head = ZONE[:ZONE.index("plain")]
     store = Store(tmp_path).init().load_zone(
@@ -416,7 +416,7 @@ def test_updates_leave_the_rest_of_the_cache_alone(tmp_path, start_backend, star
     assert len(updates) > 60 * watch.seconds, "the writer was held up: this run says little"
     # An answer that was on its way when its name was updated is fetched once more.
     assert misses <= 2 * len(updates)
-    assert hits / (hits + misses) > 0.95 or flood.answered < 4000 * elapsed
+    assert hits / (hits + misses) > 0.95
     # And what was updated is not old.
     for name, address in newest.items():
         wait_until(lambda n=name, a=address: answers(ask(frontend, n)) == [a], 5)

@@ -485,7 +485,7 @@ def test_a_flood_of_hellos_does_not_slow_udp_down(start, authority):
     try:
         while time.monotonic() < begun + 3:
             watch = Stopwatch()
-            assert answers(ask(frontend, NAME)) == ["192.0.2.1"]
+            assert answers(ask(frontend, NAME, timeout=2)) == ["192.0.2.1"]
             waits.append(watch.seconds)
     finally:
         done.set()
@@ -676,7 +676,7 @@ def test_a_stop_waits_for_replies_and_says_goodbye(start, connect):
     assert answers(busy.receive(slow)) == ["192.0.2.1"]
     assert busy.wait_end() == DOQ_NO_ERROR
     assert frontend.wait_end() == 0
-    assert watch.seconds < 4
+    assert watch.seconds < 3.9  # 0.9 of it more than the reply of 600 ms had
 
 
 def test_a_stop_does_not_wait_for_who_does_not_listen(frontend, connect):
