@@ -24,6 +24,7 @@
 #define STREAM_WINDOW (LENGTH_SIZE + 65535)
 #define WINDOW (UINT64_C(1) << 40) /* more than a load lasts */
 #define IDLE_S 600
+#define ASK_ALIVE_MS 100
 
 static const char priorities[] =
 	"NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:"
@@ -391,6 +392,9 @@ static bool open_connection(struct lane_quic *quic)
 		return false;
 	}
 	ngtcp2_conn_set_tls_native_handle(quic->conn, quic->tls);
+	/* With all answered and no stream permitted, nothing else would tell that the server is
+	 * gone. */
+	ngtcp2_conn_set_keep_alive_timeout(quic->conn, ASK_ALIVE_MS * NGTCP2_MILLISECONDS);
 	return true;
 }
 
