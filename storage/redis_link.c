@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 #define READ_SIZE ((size_t)64 * 1024)
 #define SAY_WORDS_MAX 12
+#define ELEMENTS_MAX (1 << 20) /* of an array in a reply; none of those asked for comes near */
 
 int redis_link_fail(struct redis_link *link, const char *format, ...)
 {
@@ -137,6 +139,46 @@ static int start_tls(struct redis_link *link, SSL_CTX *tls, const char *server_n
 	}
 }
 
+#if HIREDIS_MAJOR < 1
+/* It believes whatever size an array is announced with. Its functions, but for that of arrays. */
+static redisReplyObjectFunctions reply_functions;
+static void *(*create_any_array)(const redisReadTask *, int);
+
+static void *create_array(const redisReadTask *task, int count)
+{
+	return count <= ELEMENTS_MAX ? create_any_array(task, count) : NULL;
+}
+
+static void limit_arrays(void)
+{
+	redisReader *reader = redisReaderCreate();
+
+	if (!reader)
+		return; /* the next one tells */
+	reply_functions = *reader->fn;
+	create_any_array = reply_functions.createArray;
+	reply_functions.createArray = create_array;
+	redisReaderFree(reader);
+}
+
+static redisReader *create_reader(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, limit_arrays);
+	return create_any_array ? redisReaderCreateWithFunctions(&reply_functions) : NULL;
+}
+#else
+static redisReader *create_reader(void)
+{
+	redisReader *reader = redisReaderCreate();
+
+	if (reader)
+		reader->maxelements = ELEMENTS_MAX;
+	return reader;
+}
+#endif
+
 /* "127.0.0.1:6379", "[::1]:6379", "/run/redis.sock" */
 static void name_link(struct redis_link *link, const struct redis_host *host)
 {
@@ -156,7 +198,7 @@ int redis_link_open(struct redis_link *link, struct storage *storage, const stru
 
 	*link = (struct redis_link){.storage = storage, .fd = -1, .heard_ms = now};
 	name_link(link, host);
-	link->reader = redisReaderCreate();
+	link->reader = create_reader();
 	link->in = malloc(READ_SIZE);
 	if (!link->reader || !link->in)
 		status = redis_link_fail(link, "out of memory");
@@ -306,9 +348,12 @@ static int parse_reply(struct redis_link *link, redisReply **reply)
 	void *parsed = NULL;
 
 	*reply = NULL;
-	if (redisReaderGetReply(link->reader, &parsed) != REDIS_OK)
+	if (redisReaderGetReply(link->reader, &parsed) != REDIS_OK) {
+		if (link->reader->err == REDIS_ERR_OOM)
+			return redis_link_fail(link, "a reply is too large, or no memory left");
 		return redis_link_fail(link, "what it says is not Redis' protocol: %s",
 				       link->reader->errstr);
+	}
 	*reply = parsed;
 	return STORAGE_OK;
 }

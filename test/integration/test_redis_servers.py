@@ -54,13 +54,8 @@ def test_a_server_restarted_empty_takes_nothing_away(server, backend, client):
     wait_answers(client, "www.example.com", ["192.0.2.81"], timeout=8)
 
 
-@pytest.mark.parametrize("said", [
-    b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1000000000\r\n", b"$-7\r\n", b"*3\r\n:1\r\n",
-    b"+OK\r\n" * 50, b"$99999999999999999999\r\n", b"*2\r\n$1\r\n0\r\n*1\r\n*0\r\n", b"-\r\n",
-    b"*2\r\n$1\r\n0\r\n*-1\r\n", b"\x00\xff" * 1000, b"*9\r\n" * 12,
-    b"*2\r\n$1\r\n0\r\n*1\r\n$5\r\ndns:a\r\n*3\r\n$1\r\nA\r\n$1\r\nx\r\n$1\r\ny\r\n"])
-def test_a_peer_that_is_no_redis(said):
-    """godwitctl says one line and ends, whatever the other side says."""
+def ask_a_server_that_says(said):
+    """What godwitctl says when that is the answer to whatever it asks: a line, and it ends."""
     def serve():
         while True:
             try:
@@ -83,6 +78,22 @@ def test_a_peer_that_is_no_redis(said):
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize("said", [
+    b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$-7\r\n", b"*3\r\n:1\r\n", b"+OK\r\n" * 50,
+    b"$99999999999999999999\r\n", b"*2\r\n$1\r\n0\r\n*1\r\n*0\r\n", b"-\r\n",
+    b"*2\r\n$1\r\n0\r\n*-1\r\n", b"\x00\xff" * 1000, b"*9\r\n" * 12,
+    b"*2\r\n$1\r\n0\r\n*1\r\n$5\r\ndns:a\r\n*3\r\n$1\r\nA\r\n$1\r\nx\r\n$1\r\ny\r\n"])
+def test_a_peer_that_is_no_redis(said):
+    ask_a_server_that_says(said)
+
+
+@pytest.mark.parametrize("said", [b"*1048577\r\n", b"*1000000000\r\n", b"*2\r\n*1000000000\r\n"])
+def test_an_array_larger_than_any_is_not_believed(said):
+    assert "too large" in ask_a_server_that_says(said)
+    assert "closed the connection" in ask_a_server_that_says(b"*1048576\r\n")
 
 
 def test_a_server_that_says_nothing_is_noticed_and_followed_again(server, backend, client):
