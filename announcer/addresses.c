@@ -47,7 +47,7 @@ static void addresses_note_failure(struct addresses *addresses, struct address_e
 	if (strcmp(entry->error, error) == 0)
 		return;
 	snprintf(entry->error, sizeof(entry->error), "%s", error);
-	log_error(what, "address=%s cause=%s", prefix_format(&entry->config->prefix, text), error);
+	log_error(what, "address=%s reason=%s", prefix_format(&entry->config->prefix, text), error);
 }
 
 static void addresses_put(struct addresses *addresses, struct address_entry *entry)
@@ -134,7 +134,7 @@ bool addresses_check(struct addresses *addresses)
 	if (netlink_list_addresses(addresses->netlink, "", &list, &count, error, sizeof(error)) !=
 	    0) {
 		metrics_add(addresses->metrics, METRIC_NETLINK_ERRORS, 1);
-		log_warning_limited("addresses not looked at", "cause=%s", error);
+		log_warning_limited("addresses not looked at", "reason=%s", error);
 		return false; /* what was known still counts */
 	}
 	for (size_t i = 0; i < addresses->count; i++) {

@@ -28,7 +28,7 @@ static void announcer_publish(struct announcer *announcer)
 	struct status_snapshot *snapshot =
 		status_create_snapshot(config->service_count, announcer->routes.count, peers);
 	if (!snapshot) {
-		log_warning_limited("status not brought up to date", "cause=%s", "out of memory");
+		log_warning_limited("status not brought up to date", "reason=%s", "out of memory");
 		return;
 	}
 	snapshot->as = config->bgp.as;
@@ -90,7 +90,7 @@ static void announcer_on_wake(evutil_socket_t fd, short what, void *ctx)
 	uint64_t count;
 	(void)what;
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_error("reading an eventfd failed", "cause=%s", strerror(errno));
+		log_error("reading an eventfd failed", "reason=%s", strerror(errno));
 	if (atomic_load(&announcer->stopping) && announcer->end == ANNOUNCER_RUNS) {
 		announcer->end = ANNOUNCER_DRAINS;
 		for (size_t i = 0; i < announcer->config->service_count; i++)
@@ -323,7 +323,7 @@ void announcer_begin_stop(struct announcer *announcer)
 	const uint64_t one = 1;
 	atomic_store(&announcer->stopping, true);
 	if (write(announcer->wake_fd, &one, sizeof(one)) != sizeof(one))
-		log_error("control thread not told to stop", "cause=%s", strerror(errno));
+		log_error("control thread not told to stop", "reason=%s", strerror(errno));
 }
 
 bool announcer_has_stopped(const struct announcer *announcer)

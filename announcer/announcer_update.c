@@ -71,7 +71,7 @@ static void announcer_announce(struct announcer *announcer)
 	if (!list)
 		routes_clear(&routes);
 	if (!list) /* tried again each second */
-		log_warning_limited("nothing announced", "cause=%s", "out of memory");
+		log_warning_limited("nothing announced", "reason=%s", "out of memory");
 	for (size_t i = 0; i < announcer->config->service_count; i++)
 		service_report(announcer->services[i]);
 	routes_report(&announcer->routes, &routes, announcer->config);
@@ -132,7 +132,7 @@ void announcer_on_hosts(void *ctx)
 			announcer->host_count = count;
 		} else {
 			metrics_add(announcer->shard, METRIC_NETLINK_ERRORS, 1);
-			log_warning_limited("labels not looked at", "cause=%s", error);
+			log_warning_limited("labels not looked at", "reason=%s", error);
 		}
 	}
 	speaker_note_host_addresses(announcer->speaker); /* next hops may be others now */

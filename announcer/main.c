@@ -38,7 +38,7 @@ static void main_reload(struct announcer *announcer, const char *path)
 	if (config)
 		announcer_reload(announcer, config);
 	else
-		log_error("configuration not read anew", "cause=%s", error);
+		log_error("configuration not read anew", "reason=%s", error);
 	notify_ready();
 }
 
@@ -52,7 +52,7 @@ static void main_wait_stopped(const struct announcer *announcer)
 	while (!announcer_has_stopped(announcer)) {
 		program_heed_second_signal(STOP_LOOK_MS);
 		if (!announcer_moves(announcer, reason, sizeof(reason))) {
-			log_error("ending without waiting for threads", "cause=%s", reason);
+			log_error("ending without waiting for threads", "reason=%s", reason);
 			_exit(EXIT_FAILURE);
 		}
 	}
@@ -63,7 +63,7 @@ static int main_run(struct announcer_config *config, const char *path)
 	char error[1024];
 	struct announcer *announcer = announcer_start(config, error, sizeof(error));
 	if (!announcer) {
-		log_error("cannot start", "cause=%s", error);
+		log_error("cannot start", "reason=%s", error);
 		return EXIT_FAILURE;
 	}
 	log_info("started", "version=" GODWIT_VERSION);

@@ -86,10 +86,10 @@ static void peer_note_lost(struct peer *peer, const char *cause)
 	metrics_add(peer->world->metrics, METRIC_BGP_LOST, 1);
 	snprintf(peer->last_error, sizeof(peer->last_error), "%s", cause);
 	if (peer->stopped)
-		log_info("BGP session ended", "peer=%s cause=%s up_s=%.1f", peer->name, cause,
+		log_info("BGP session ended", "peer=%s reason=%s up_s=%.1f", peer->name, cause,
 			 (double)up_ms / 1000);
 	else
-		log_warning("BGP session lost", "peer=%s cause=%s up_s=%.1f", peer->name, cause,
+		log_warning("BGP session lost", "peer=%s reason=%s up_s=%.1f", peer->name, cause,
 			    (double)up_ms / 1000);
 }
 
@@ -103,7 +103,7 @@ static void peer_over(struct peer *peer, struct peer_connection *connection)
 	if (connection == peer->established)
 		peer_note_lost(peer, cause);
 	else if (peer->stopped || peer_is_past(peer_other(peer, connection), PEER_OPEN_SENT))
-		log_debug("a BGP connection has ended", "peer=%s cause=%s", peer->name, cause);
+		log_debug("a BGP connection has ended", "peer=%s reason=%s", peer->name, cause);
 	else
 		peer_note_failure(peer, cause);
 

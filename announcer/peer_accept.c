@@ -46,7 +46,7 @@ static void peer_refuse(struct peer *peer, int fd, enum bgp_cease subcode, const
 		bgp_message_write_notification(message, BGP_ERROR_CEASE, (uint8_t)subcode, NULL, 0);
 	struct evbuffer *output = evbuffer_new();
 	metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
-	log_warning_limited("BGP connection refused", "peer=%s cause=%s", peer->name, cause);
+	log_warning_limited("BGP connection refused", "peer=%s reason=%s", peer->name, cause);
 	if (output && evbuffer_add(output, message, size) == 0)
 		peer_linger_start(peer->world->lingers, fd, output);
 	else
@@ -169,7 +169,7 @@ void peer_accept(struct peer *peer, int fd)
 	}
 	if (!peer_may_come(peer)) {
 		metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
-		log_warning_limited("BGP connection refused", "peer=%s cause=%s", peer->name,
+		log_warning_limited("BGP connection refused", "peer=%s reason=%s", peer->name,
 				    "too many connections in a short time");
 		close(fd);
 		return;
@@ -178,7 +178,7 @@ void peer_accept(struct peer *peer, int fd)
 		close(fd);
 		metrics_add(peer->world->metrics, METRIC_BGP_REFUSED, 1);
 		if (peer->established)
-			log_warning_limited("BGP connection refused", "peer=%s cause=%s",
+			log_warning_limited("BGP connection refused", "peer=%s reason=%s",
 					    peer->name, cause);
 		else
 			peer_note_failure(peer, cause);

@@ -175,7 +175,7 @@ static void connection_note_malformed(struct peer_connection *connection)
 	if (counts.malformed_received == connection->malformed)
 		return;
 	connection->malformed = counts.malformed_received;
-	log_warning_limited("malformed UPDATE from a BGP peer", "peer=%s cause=%s",
+	log_warning_limited("malformed UPDATE from a BGP peer", "peer=%s reason=%s",
 			    connection->options.peer, bgp_session_warning(connection->session));
 }
 

@@ -133,7 +133,7 @@ void peer_linger_start(struct peer_lingers *lingers, int fd, struct evbuffer *re
 	if (!linger->rest || !linger->readable || !linger->writable || !linger->end ||
 	    evbuffer_add_buffer(linger->rest, rest) != 0 ||
 	    event_add(linger->readable, NULL) != 0 || event_add(linger->end, &end) != 0) {
-		log_warning_limited("a BGP connection is closed at once", "cause=%s",
+		log_warning_limited("a BGP connection is closed at once", "reason=%s",
 				    "out of memory");
 		linger_destroy(linger);
 		return;

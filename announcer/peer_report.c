@@ -28,7 +28,7 @@ void peer_report_failure(struct peer_report *report, const char *peer, const cha
 {
 	uint64_t suppressed = 0;
 	if (peer_report_pass(report, cause, clock_now_ms(), &suppressed))
-		log_warning("no BGP session", "peer=%s cause=%s suppressed=%llu", peer, cause,
+		log_warning("no BGP session", "peer=%s reason=%s suppressed=%llu", peer, cause,
 			    (unsigned long long)suppressed);
 }
 

@@ -282,13 +282,13 @@ static void probe_news_log(const struct probe_news *news)
 		log_info("DNS answers the probe", "protocol=%s address=%s", news->protocol,
 			 news->address);
 	else if (news->changed)
-		log_warning("DNS does not answer the probe", "protocol=%s address=%s cause=%s",
+		log_warning("DNS does not answer the probe", "protocol=%s address=%s reason=%s",
 			    news->protocol, news->address, news->cause);
 	else if (news->missed)
-		log_warning_limited("a probe failed", "protocol=%s address=%s cause=%s",
+		log_warning_limited("a probe failed", "protocol=%s address=%s reason=%s",
 				    news->protocol, news->address, news->cause);
 	if (news->local)
-		log_warning_limited("the probe cannot ask", "protocol=%s address=%s cause=%s",
+		log_warning_limited("the probe cannot ask", "protocol=%s address=%s reason=%s",
 				    news->protocol, news->address, news->cause);
 }
 

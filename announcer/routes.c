@@ -112,7 +112,7 @@ void routes_report(const struct routes *old, const struct routes *now,
 		const struct route *was = &old->rows[i];
 		const struct route *is = routes_find(now, &was->announcement.prefix);
 		if (was->announced && !(is && is->announced))
-			log_info("withdrawn", "prefix=%s service=%s cause=%s",
+			log_info("withdrawn", "prefix=%s service=%s reason=%s",
 				 prefix_format(&was->announcement.prefix, text),
 				 config->services[was->service].name,
 				 is ? is->why : "its label or address is gone");
@@ -121,12 +121,12 @@ void routes_report(const struct routes *old, const struct routes *now,
 		const struct route *is = &now->rows[i];
 		const struct route *was = routes_find(old, &is->announcement.prefix);
 		if (!was && is->labelled && !is->announced)
-			log_info("labelled address not announced", "prefix=%s service=%s cause=%s",
+			log_info("labelled address not announced", "prefix=%s service=%s reason=%s",
 				 prefix_format(&is->announcement.prefix, text),
 				 config->services[is->service].name, is->why);
 		if (!is->announced || (was && was->announced))
 			continue;
-		log_info("announced", "prefix=%s service=%s local_pref=%u cause=%s",
+		log_info("announced", "prefix=%s service=%s local_pref=%u reason=%s",
 			 prefix_format(&is->announcement.prefix, text),
 			 config->services[is->service].name, is->announcement.local_pref, is->why);
 	}

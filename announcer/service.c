@@ -57,7 +57,7 @@ static bool service_look_for_file(const struct service *service)
 		return true;
 	if (errno == ENOENT || errno == ENOTDIR)
 		return false;
-	log_warning_limited("drain file cannot be looked for", "service=%s path=%s cause=%s",
+	log_warning_limited("drain file cannot be looked for", "service=%s path=%s reason=%s",
 			    service->options.config->name, path, strerror(errno));
 	return service->drain_file;
 }
@@ -136,20 +136,20 @@ void service_report(struct service *service)
 	case SERVICE_UP:
 		metrics_add(service->options.metrics, METRIC_SERVICE_UPS, 1);
 		log_info(old == SERVICE_DOWN ? "service up" : "service no longer drained",
-			 "service=%s cause=%s", name, cause);
+			 "service=%s reason=%s", name, cause);
 		break;
 	case SERVICE_DOWN:
 		if (old != SERVICE_DRAINED)
 			metrics_add(service->options.metrics, METRIC_SERVICE_DOWNS, 1);
-		log_warning("service down", "service=%s cause=%s", name, cause);
+		log_warning("service down", "service=%s reason=%s", name, cause);
 		break;
 	case SERVICE_DRAINING:
 		log_info("service draining: announced as a last resort",
-			 "service=%s cause=%s for_ms=%d", name, cause,
+			 "service=%s reason=%s for_ms=%d", name, cause,
 			 service->options.graceful_ms);
 		break;
 	case SERVICE_DRAINED:
-		log_info("service drained: withdrawn", "service=%s cause=%s", name, cause);
+		log_info("service drained: withdrawn", "service=%s reason=%s", name, cause);
 		break;
 	}
 }

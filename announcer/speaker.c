@@ -40,7 +40,7 @@ static void speaker_read_host(struct speaker *speaker)
 	if (!speaker->uses_host)
 		return;
 	if (getifaddrs(&host) != 0) {
-		log_warning_limited("the host's addresses cannot be read", "cause=%s",
+		log_warning_limited("the host's addresses cannot be read", "reason=%s",
 				    strerror(errno));
 		return;
 	}
@@ -116,7 +116,7 @@ static void speaker_on_accept(void *ctx, int fd, const struct sockaddr_storage *
 	}
 	close(fd);
 	metrics_add(speaker->options.metrics, METRIC_BGP_REFUSED, 1);
-	log_warning_limited("BGP connection refused", "from=%s cause=%s",
+	log_warning_limited("BGP connection refused", "from=%s reason=%s",
 			    peer_socket_format(from, PEER_SOCKET_NO_PORT, text),
 			    "no such peer is configured");
 }
@@ -242,7 +242,7 @@ void speaker_set_announcements(struct speaker *speaker, const struct announcemen
 			memcpy(copy, list, count * sizeof(*copy));
 	} else {
 		/* Better to announce nothing than what may have to be withdrawn. */
-		log_error("nothing is announced until the next change", "cause=%s",
+		log_error("nothing is announced until the next change", "reason=%s",
 			  "out of memory");
 		count = 0;
 	}

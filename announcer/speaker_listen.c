@@ -33,7 +33,7 @@ static bool listen_is_passing(int cause)
 static void listen_pause(struct speaker_listener *listener, int cause)
 {
 	const struct timeval pause = clock_timeval(SPEAKER_LISTEN_PAUSE_MS);
-	log_warning_limited("BGP connections wait", "cause=%s", strerror(cause));
+	log_warning_limited("BGP connections wait", "reason=%s", strerror(cause));
 	if (event_add(listener->resume, &pause) == 0)
 		event_del(listener->readable);
 }

@@ -81,7 +81,7 @@ static void complain(struct credentials *credentials, const char *error)
 {
 	credentials->failures++;
 	if (++credentials->complaints == 2)
-		log_error("certificates not reloaded: those in use stay", "error=%s", error);
+		log_error("certificates not reloaded: those in use stay", "reason=%s", error);
 }
 
 /* Takes changed files over. */

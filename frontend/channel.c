@@ -250,7 +250,7 @@ int channel_call_start(struct channel *channel, struct channel_call *call, const
 	if (error == GRPC_CALL_OK)
 		return 0;
 	channel_event_take_back(&call->event);
-	log_warning_limited("gRPC refused a call", "error=%s", grpc_call_error_to_string(error));
+	log_warning_limited("gRPC refused a call", "reason=%s", grpc_call_error_to_string(error));
 	channel_call_release(call);
 	return -1;
 }

@@ -52,7 +52,7 @@ static void channel_queue_push(struct channel_queue *queue, struct channel_event
 	/* Who finds the list empty rings; the loop takes everything at once. */
 	const uint64_t one = 1;
 	if (!head && write(queue->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("waking a worker failed", "error=%s", strerror(errno));
+		log_error("waking a worker failed", "reason=%s", strerror(errno));
 }
 
 /* One event less is lent: the last touch of a queue that is being destroyed. */
@@ -160,7 +160,7 @@ static void channel_queue_on_wake(evutil_socket_t fd, short what, void *ctx)
 	struct channel_queue *queue = ctx;
 	uint64_t count;
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_error("reading an eventfd failed", "error=%s", strerror(errno));
+		log_error("reading an eventfd failed", "reason=%s", strerror(errno));
 	struct channel_event *event = channel_queue_take(queue);
 	while (event) {
 		struct channel_event *next = event->next; /* it may be lent again */

@@ -62,7 +62,7 @@ static bool channel_stream_start(struct channel_stream *stream, const grpc_op *o
 		return true;
 	}
 	channel_event_take_back(event);
-	log_warning_limited("gRPC refused a batch", "error=%s", grpc_call_error_to_string(error));
+	log_warning_limited("gRPC refused a batch", "reason=%s", grpc_call_error_to_string(error));
 	stream->over = true;
 	grpc_call_cancel(stream->call, NULL);
 	return false;

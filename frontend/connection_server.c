@@ -144,7 +144,7 @@ static void connection_on_accept_error(struct evconnlistener *handle, void *ctx)
 	connection_evict(listener->server);
 	evconnlistener_disable(handle);
 	evtimer_add(listener->resume, &pause);
-	log_warning_limited("accepting a TCP connection failed", "error=%s", strerror(cause));
+	log_warning_limited("accepting a TCP connection failed", "reason=%s", strerror(cause));
 }
 
 static void connection_on_resume(evutil_socket_t fd, short what, void *ctx)

@@ -140,7 +140,7 @@ enum credentials_look credentials_look(struct credentials *credentials)
 		/* The first time it may only be half written. */
 		if (++credentials->complaints == 2)
 			log_error("certificates for backends not reloaded: those in use stay",
-				  "error=%s", error);
+				  "reason=%s", error);
 		return CREDENTIALS_UNUSABLE;
 	}
 	bool changed = !tls_material_equal(&material, &credentials->material);

@@ -311,7 +311,7 @@ static void frontend_change_plan(struct frontend *frontend, const struct fronten
 	struct plan *plan =
 		plan_create(config, frontend_on_addresses, frontend, error, sizeof(error));
 	if (!plan) {
-		log_error("routes not reloaded", "error=%s", error);
+		log_error("routes not reloaded", "reason=%s", error);
 		return;
 	}
 	/* Routes must not lose their backends while names are looked up again. */

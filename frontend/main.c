@@ -52,7 +52,7 @@ static void main_reload(struct frontend *frontend, const char *path)
 	if (config)
 		frontend_reload(frontend, config);
 	else
-		log_error("configuration not reloaded", "error=%s", error);
+		log_error("configuration not reloaded", "reason=%s", error);
 }
 
 /* Waits until `has_come` is true. A second signal to end ends the process at once. */
@@ -86,7 +86,7 @@ static int main_run(struct frontend_config *config, const char *path)
 	char error[512];
 	struct frontend *frontend = frontend_start(config, error, sizeof(error));
 	if (!frontend) {
-		log_error("not started", "error=%s", error);
+		log_error("not started", "reason=%s", error);
 		return EXIT_FAILURE;
 	}
 	notify_ready();

@@ -132,7 +132,7 @@ failed:
 		snprintf(quic_tls->error, quic_tls->error_size,
 			 "tls: a certificate is not usable for QUIC: %s", gnutls_strerror(result));
 	else
-		log_error("certificates not reloaded for QUIC: those in use stay", "error=%s",
+		log_error("certificates not reloaded for QUIC: those in use stay", "reason=%s",
 			  gnutls_strerror(result));
 }
 
@@ -157,7 +157,7 @@ static void quic_tls_rotate(struct quic_tls *quic_tls)
 	quic_tls->rotate_ms = now_ms + (int64_t)TLS_TICKET_KEY_S * 1000;
 	int result = gnutls_session_ticket_key_generate(&quic_tls->ticket_key);
 	if (result < 0)
-		log_error("no QUIC session tickets", "error=%s", gnutls_strerror(result));
+		log_error("no QUIC session tickets", "reason=%s", gnutls_strerror(result));
 }
 
 /* --- sessions --------------------------------------------------------------------------------- */

@@ -76,7 +76,7 @@ static int resolver_look_up(const char *host, unsigned short port, struct sockad
 	struct addrinfo *list = NULL;
 	int error = getaddrinfo(host, NULL, &hints, &list);
 	if (error != 0) {
-		log_warning("backend name not resolved", "name=%s error=%s", host,
+		log_warning("backend name not resolved", "name=%s reason=%s", host,
 			    gai_strerror(error));
 		return -1;
 	}

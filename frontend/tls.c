@@ -111,7 +111,7 @@ static void tls_complain(struct tls *tls, const char *error)
 		tls->complaints = 0;
 	snprintf(tls->complaint, sizeof(tls->complaint), "%s", error);
 	if (++tls->complaints == 2)
-		log_error("certificates not reloaded: those in use stay", "error=%s", error);
+		log_error("certificates not reloaded: those in use stay", "reason=%s", error);
 }
 
 /* Looks at the files. What may only be half written is complained about at the second look. */

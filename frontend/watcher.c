@@ -104,7 +104,7 @@ static void watcher_on_wake(evutil_socket_t fd, short what, void *ctx)
 	struct watcher *watcher = ctx;
 	uint64_t count;
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_error("reading an eventfd failed", "error=%s", strerror(errno));
+		log_error("reading an eventfd failed", "reason=%s", strerror(errno));
 	if (atomic_load(&watcher->stopping))
 		event_base_loopbreak(watcher->options.base);
 	else
@@ -131,7 +131,7 @@ void watcher_refresh(struct watcher *watcher)
 {
 	const uint64_t one = 1;
 	if (write(watcher->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("waking the watcher failed", "error=%s", strerror(errno));
+		log_error("waking the watcher failed", "reason=%s", strerror(errno));
 }
 
 void watcher_set_plan(struct watcher *watcher, const struct plan *plan)

@@ -68,7 +68,7 @@ static void worker_post(struct worker *worker, enum worker_request request)
 	const uint64_t one = 1;
 	atomic_fetch_or(&worker->requests, request);
 	if (write(worker->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_error("waking a worker failed", "error=%s", strerror(errno));
+		log_error("waking a worker failed", "reason=%s", strerror(errno));
 }
 
 static void worker_take_plan(struct worker *worker)
@@ -120,7 +120,7 @@ static void worker_on_wake(evutil_socket_t fd, short what, void *ctx)
 	struct worker *worker = ctx;
 	uint64_t count;
 	if (read(fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		log_error("reading an eventfd failed", "error=%s", strerror(errno));
+		log_error("reading an eventfd failed", "reason=%s", strerror(errno));
 	unsigned int requests = atomic_exchange(&worker->requests, 0);
 	if (requests & WORKER_SET_PLAN)
 		worker_take_plan(worker);

@@ -109,7 +109,7 @@ def test_nothing_is_announced_before_dns_answers(host, peer, start_announcer):
     assert route.next_hop == "198.51.100.1" and route.as_path == [64512]
     assert route.local_pref is None and not route.communities
     assert announcer.wait_ready().get("/readyz") == (200, "announced to 1 of 1 peers\n")
-    assert re.search(r'msg="service up" service=dns cause="probe udp answers?"', announcer.log())
+    assert re.search(r'msg="service up" service=dns reason="probe udp answers?"', announcer.log())
 
 
 def test_silent_dns_is_withdrawn_and_comes_back(peer, dns_server, start_announcer):
@@ -120,7 +120,7 @@ def test_silent_dns_is_withdrawn_and_comes_back(peer, dns_server, start_announce
     peer.wait_gone(V4)
     peer.wait_gone(V6)
     wait_until(lambda: service_status(announcer)["state"] == "down")
-    assert re.search(r'msg="service down" service=dns cause="probe udp: no answer', announcer.log())
+    assert re.search(r'msg="service down" service=dns reason="probe udp: no answer', announcer.log())
     assert announcer.get("/readyz")[0] == 503
     assert announcer.metric("godwit_announcer_service_downs_total") == 1
     assert announcer.metric('godwit_announcer_service_up{service="dns"}') == 0
@@ -355,7 +355,7 @@ def test_a_start_that_fails_leaves_no_address_behind(host, tmp_path):
         "bgp": {"router_id": "192.0.2.1", "as": 64512}, "admin": "198.51.100.9:9155"}))
     done = host.run(godwit.program("godwit-announcer"), "--config", config, check=False)
     assert done.returncode == 1
-    assert 'cause="cannot listen on 198.51.100.9:9155' in done.stderr
+    assert 'reason="cannot listen on 198.51.100.9:9155' in done.stderr
     assert f"address={V4}" in done.stderr and V4 not in addresses_of(host)
 
 

@@ -101,7 +101,7 @@ def test_a_killed_front_end_is_out_of_the_router_at_once(start_site, kind):
     assert watched.wait_gone() < CLOSED
     outage = watched.outage()
     assert outage.silence < CLOSED + 0.1 * SLOWER
-    assert re.search(r'service down" .*cause="?life line', site.nodes[0].announcer.log())
+    assert re.search(r'service down" .*reason="?life line', site.nodes[0].announcer.log())
     # And it is announced again when it answers again, which costs nothing.
     client = site.client()
     started = time.time()
