@@ -51,8 +51,10 @@ struct follower {
 	bool snapshot_tried;      /* to start from */
 	char guarded[REASON_MAX]; /* why the guard did not let the last load pass */
 
-	/* For others to read. Times are clock_now_ms; 0: never. */
+	/* For others to read. Whoever sees `ready` or a change of `up` sees what came before it. */
+	_Atomic bool ready; /* there is data, from the store or a snapshot */
 	_Atomic bool up;
+	/* clock_now_ms; 0: never. */
 	_Atomic int64_t contact_ms; /* when the mirror last was as the store */
 	_Atomic int64_t outage_ms;  /* when the outage began; 0: none */
 
@@ -76,33 +78,32 @@ static void outage_begin(struct follower *follower, int status)
 	snprintf(follower->reason, sizeof(follower->reason), "%s", reason);
 	follower->is_guarded = status == FOLLOWER_GUARDED;
 	pthread_mutex_unlock(&follower->lock);
-	if (follower->outage_status == STORAGE_OK) {
-		atomic_store_explicit(&follower->up, false, memory_order_relaxed);
-		atomic_store_explicit(&follower->outage_ms, clock_now_ms(), memory_order_relaxed);
-		metrics_add(follower->shard, BACKEND_STORE_OUTAGES, 1);
-	}
 	/* one line an outage, and one more when it turns into another kind */
 	if (follower->outage_status != status)
 		log_error("store cannot be used", "reason=%s until_then=%s retry=%s", reason,
 			  mirror_is_loaded(follower->mirror) ? "answering from memory"
 							     : "not answering",
 			  "on its own");
+	if (follower->outage_status == STORAGE_OK) {
+		atomic_store_explicit(&follower->outage_ms, clock_now_ms(), memory_order_relaxed);
+		metrics_add(follower->shard, BACKEND_STORE_OUTAGES, 1);
+		atomic_store_explicit(&follower->up, false, memory_order_release);
+	}
 	follower->outage_status = status;
 }
 
 static void outage_end(struct follower *follower)
 {
-	int64_t began = atomic_load_explicit(&follower->outage_ms, memory_order_relaxed);
-
-	atomic_store_explicit(&follower->up, true, memory_order_relaxed);
-	if (follower->outage_status == STORAGE_OK)
-		return;
-	pthread_mutex_lock(&follower->lock);
-	follower->is_guarded = false;
-	pthread_mutex_unlock(&follower->lock);
-	log_info("store is back", "outage_s=%.1f", (double)(clock_now_ms() - began) / 1000);
-	atomic_store_explicit(&follower->outage_ms, 0, memory_order_relaxed);
-	follower->outage_status = STORAGE_OK;
+	if (follower->outage_status != STORAGE_OK) {
+		int64_t began = atomic_load_explicit(&follower->outage_ms, memory_order_relaxed);
+		pthread_mutex_lock(&follower->lock);
+		follower->is_guarded = false;
+		pthread_mutex_unlock(&follower->lock);
+		log_info("store is back", "outage_s=%.1f", (double)(clock_now_ms() - began) / 1000);
+		atomic_store_explicit(&follower->outage_ms, 0, memory_order_relaxed);
+		follower->outage_status = STORAGE_OK;
+	}
+	atomic_store_explicit(&follower->up, true, memory_order_release);
 }
 
 /*
@@ -133,6 +134,14 @@ static bool pause_before_retry(struct follower *follower)
 static void note_contact(struct follower *follower)
 {
 	atomic_store_explicit(&follower->contact_ms, clock_now_ms(), memory_order_relaxed);
+}
+
+/* Everything has been loaded. */
+static void note_ready(struct follower *follower)
+{
+	atomic_store_explicit(&follower->ready, true, memory_order_release);
+	if (follower->loaded != NULL)
+		follower->loaded(follower->ctx);
 }
 
 /* True when a reload was asked for since the last call; `*force` says how. */
@@ -186,17 +195,16 @@ static int load(struct follower *follower, const struct storage_sink *sink, bool
 		return status;
 	follower->in_step = true;
 	note_change(follower);
-	outage_end(follower);
-	note_contact(follower);
 	metrics_add(follower->shard, BACKEND_STORE_LOADS, 1);
+	note_contact(follower);
+	outage_end(follower);
 	mirror_read_stats(follower->mirror, &stats);
 	log_info("store loaded",
 		 "zones=%" PRIu64 " names=%" PRIu64 " records=%" PRIu64 " left_out=%" PRIu64
 		 " took_s=%.3f",
 		 stats.zones, stats.names, stats.records, intake_rejected(follower->intake),
 		 (double)(clock_now_ms() - started) / 1000);
-	if (follower->loaded != NULL)
-		follower->loaded(follower->ctx);
+	note_ready(follower);
 	return STORAGE_OK;
 }
 
@@ -210,8 +218,8 @@ static int resume(struct follower *follower, const struct storage_sink *sink)
 		if (intake_changed_ms(follower->intake) != changed_ms)
 			note_change(follower);
 		metrics_add(follower->shard, BACKEND_STORE_RESUMES, 1);
-		outage_end(follower);
 		note_contact(follower);
+		outage_end(follower);
 		return STORAGE_OK;
 	}
 	if (status != STORAGE_RELOAD && status != STORAGE_REPLACED)
@@ -289,8 +297,7 @@ static void start_from_snapshot(struct follower *follower)
 	log_info("answering from the snapshot",
 		 "path=%s zones=%" PRIu64 " names=%" PRIu64 " age_s=%" PRId64, follower->snapshot,
 		 stats.zones, stats.names, age_ms / 1000);
-	if (follower->loaded != NULL)
-		follower->loaded(follower->ctx);
+	note_ready(follower);
 }
 
 static void *follower_run(void *arg)
@@ -435,9 +442,9 @@ static double seconds_since(int64_t then_ms)
 
 bool follower_describe(struct follower *follower, char *out, size_t size)
 {
+	bool ready = atomic_load_explicit(&follower->ready, memory_order_acquire);
 	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
 	bool outage = atomic_load_explicit(&follower->outage_ms, memory_order_relaxed) != 0;
-	bool loaded = mirror_is_loaded(follower->mirror);
 	char reason[REASON_MAX + 2] = "";
 	struct mirror_stats stats;
 
@@ -447,35 +454,34 @@ bool follower_describe(struct follower *follower, char *out, size_t size)
 		snprintf(reason, sizeof(reason), ": %s", follower->reason);
 		pthread_mutex_unlock(&follower->lock);
 	}
-	if (loaded)
+	if (ready)
 		snprintf(out, size, "%" PRIu64 " %s, %" PRIu64 " %s%s, data %.1f s old%s",
 			 stats.zones, stats.zones == 1 ? "zone" : "zones", stats.names,
 			 stats.names == 1 ? "name" : "names", outage ? " from memory" : "",
 			 seconds_since(contact), reason);
 	else
 		snprintf(out, size, "store not loaded yet%s", reason);
-	return loaded;
+	return ready;
 }
 
 void follower_read_standing(const struct follower *follower, struct follower_standing *out)
 {
+	out->loaded = atomic_load_explicit(&follower->ready, memory_order_acquire);
+	out->store_up = atomic_load_explicit(&follower->up, memory_order_acquire);
 	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
-
-	out->loaded = contact != 0;
-	out->store_up = atomic_load_explicit(&follower->up, memory_order_relaxed);
 	out->age_ms = contact != 0 ? clock_now_ms() - contact : 0;
 }
 
 void follower_collect(void *ctx, struct evbuffer *out)
 {
 	struct follower *follower = ctx;
+	bool up = atomic_load_explicit(&follower->up, memory_order_acquire);
 	int64_t contact = atomic_load_explicit(&follower->contact_ms, memory_order_relaxed);
 	struct mirror_stats stats;
 
 	mirror_read_stats(follower->mirror, &stats);
 	metrics_print_gauge(out, "godwit_backend_store_up",
-			    "1 while the record store is followed, 0 during an outage.",
-			    atomic_load_explicit(&follower->up, memory_order_relaxed));
+			    "1 while the record store is followed, 0 during an outage.", up);
 	if (contact != 0) {
 		metrics_print_gauge(out, "godwit_backend_data_age_seconds",
 				    "Time since the mirror was last known to equal the store.",

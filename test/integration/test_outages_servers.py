@@ -217,6 +217,15 @@ def test_a_server_slower_than_can_be_waited_for_is_an_outage_until_it_is_quicker
     assert backend.log().count("store cannot be used") <= 2  # a line for each cause
 
 
+def test_a_backend_that_is_ready_tells_how_fresh_it_is(slow_store, start_backend):
+    """Also while the store has not yet said that the reading is over."""
+    proxy, url, password_file, _ = slow_store
+    proxy.delay_s = 0.25
+    backend = start_backend(url, password_file=password_file).wait_ready(60)
+    figures = backend.metrics()
+    assert figures[UP] == figures[LOADS] == 1 and figures[AGE] < 30
+
+
 def test_a_load_that_trickles_in_is_waited_for(slow_store, start_backend):
     """Octet by octet, as it were: slow is not gone."""
     proxy, url, password_file, write = slow_store
