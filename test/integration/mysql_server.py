@@ -19,7 +19,7 @@ import tempfile
 import pymysql
 
 import godwit
-from godwit import free_port, run, wait_until
+from godwit import environment, free_port, run, wait_until
 
 SCHEMA = pathlib.Path("/usr/share/pdns-backend-mysql/schema/schema.mysql.sql")
 PASSWORD = "p'ass \\w%rd"
@@ -34,7 +34,8 @@ def _data_template():
         _template = tempfile.TemporaryDirectory(prefix="godwit-mariadb-")
         run("mariadb-install-db", "--no-defaults", f"--datadir={_template.name}/data",
             "--auth-root-authentication-method=normal", "--skip-test-db",
-            "--innodb-log-file-size=8M", *_as_root(), timeout=120)
+            "--innodb-log-file-size=8M", *_as_root(), timeout=120,
+            env=environment(TMPDIR=_template.name))
     return pathlib.Path(_template.name) / "data"
 
 
@@ -54,6 +55,8 @@ class MysqlServer:
         self.options = options
         self.process = None
         shutil.copytree(_data_template(), self.directory / "data")
+        # Its own: a server that starts removes whatever temporary tables it finds there.
+        (self.directory / "tmp").mkdir()
         self.start()
 
     @property
@@ -65,7 +68,8 @@ class MysqlServer:
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 ["mariadbd", "--no-defaults", *_as_root(), f"--datadir={self.directory}/data",
-                 f"--socket={self.socket}", f"--port={self.port}", "--bind-address=127.0.0.1",
+                 f"--tmpdir={self.directory}/tmp", f"--socket={self.socket}",
+                 f"--port={self.port}", "--bind-address=127.0.0.1",
                  "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=2",
                  "--skip-name-resolve", *self.options, *options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
