@@ -26,6 +26,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -401,16 +402,19 @@ def rcode(reply):
 # --- gRPC client ----------------------------------------------------------------------------------
 
 _stubs_directory = None
+_stubs_lock = threading.Lock()
 
 
 def stubs(name):
     """The module protoc makes of proto/NAME.proto: stubs("dns").DnsPacket, stubs("health")..."""
     global _stubs_directory
-    if _stubs_directory is None:
-        _stubs_directory = tempfile.TemporaryDirectory(prefix="godwit-stubs-")
-        protos = sorted(str(path) for path in PROTO.glob("*.proto"))
-        run("protoc", f"--python_out={_stubs_directory.name}", f"-I{PROTO}", *protos)
-        sys.path.append(_stubs_directory.name)
+    with _stubs_lock:
+        if _stubs_directory is None:
+            directory = tempfile.TemporaryDirectory(prefix="godwit-stubs-")
+            protos = sorted(str(path) for path in PROTO.glob("*.proto"))
+            run("protoc", f"--python_out={directory.name}", f"-I{PROTO}", *protos)
+            sys.path.append(directory.name)
+            _stubs_directory = directory
     return __import__(f"{name}_pb2")
 
 

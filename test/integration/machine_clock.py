@@ -18,6 +18,7 @@ import mmap
 import subprocess
 import sys
 import tempfile
+import threading
 
 BEAT_S = 0.005
 KEPT = 1 << 16  # beats whose times are known: the last five minutes
@@ -66,12 +67,14 @@ class _Heart:
 
 
 _heart = None
+_heart_lock = threading.Lock()
 
 
 def _beating():
     global _heart
-    if _heart is None or _heart.process.poll() is not None:
-        _heart = _Heart()
+    with _heart_lock:
+        if _heart is None or _heart.process.poll() is not None:
+            _heart = _Heart()
     return _heart
 
 
