@@ -5,6 +5,7 @@
 #include "dns/name.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -140,4 +141,11 @@ int bulk_commit(struct bulk *bulk)
 	progress_clear(&bulk->progress);
 	bulk_print_warnings(bulk);
 	return 0;
+}
+
+void bulk_print_sum(const struct bulk *bulk, const char *done)
+{
+	printf("%s %llu %s in %llu %s\n", done, (unsigned long long)bulk->record_count,
+	       bulk->record_count == 1 ? "record" : "records", (unsigned long long)bulk->zone_count,
+	       bulk->zone_count == 1 ? "zone" : "zones");
 }

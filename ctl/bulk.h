@@ -52,4 +52,7 @@ int bulk_write_zone(struct bulk *bulk, const struct rrlist *list, const struct r
 /* Makes it all last; then prints the warnings. */
 int bulk_commit(struct bulk *bulk);
 
+/* Prints what came of it: "imported 6 records in 1 zone". */
+void bulk_print_sum(const struct bulk *bulk, const char *done);
+
 #endif

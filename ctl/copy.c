@@ -201,9 +201,7 @@ int command_copy(struct storage *storage, const struct options *options, char **
 	rrlist_init(&copy.list);
 	bulk_init(&copy.bulk, to, options->given & OPTION_REPLACE);
 	if (copy_all(&copy, words, count) == 0) {
-		printf("copied %llu records in %llu zones\n",
-		       (unsigned long long)copy.bulk.record_count,
-		       (unsigned long long)copy.bulk.zone_count);
+		bulk_print_sum(&copy.bulk, "copied");
 		code = EXIT_SUCCESS;
 	}
 	bulk_clear(&copy.bulk);

@@ -204,9 +204,7 @@ int command_zone_import(struct storage *storage, const struct options *options, 
 			goto end;
 	if (bulk_commit(&import.bulk))
 		goto end;
-	printf("imported %llu records in %llu zones\n",
-	       (unsigned long long)import.bulk.record_count,
-	       (unsigned long long)import.bulk.zone_count);
+	bulk_print_sum(&import.bulk, "imported");
 	code = EXIT_SUCCESS;
 end:
 	tdestroy(import.zones, free);

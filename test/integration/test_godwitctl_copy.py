@@ -54,7 +54,7 @@ def test_all_zones_arrive_as_they_were(source, target):
 
 def test_only_the_named_zones_are_copied(source, target):
     done = copy(source, target, "SUB.example.com.", "sub.example.com")
-    assert done.stdout == "copied 3 records in 1 zones\n"
+    assert done.stdout == "copied 3 records in 1 zone\n"
     assert list(zones(target)) == ["sub.example.com"]
     assert "no zone nowhere.example" in fails(source, target, "nowhere.example")
     assert "domain name" in fails(source, target, "a..b")

@@ -96,7 +96,7 @@ sub\tDS\t1 8 2 0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF
 def test_a_real_file_reads_as_dnspython_reads_it(empty_store, import_text):
     done = import_text(REAL_FILE)
     want = expected(REAL_FILE, "example.com")
-    assert done.stdout == f"imported {len(want)} records in 1 zones\n"
+    assert done.stdout == f"imported {len(want)} records in 1 zone\n"
     assert stored(empty_store, "example.com") == want
     import_text(REAL_FILE.replace("\n", "\r\n"), "--replace")
     assert stored(empty_store, "example.com") == want
@@ -167,7 +167,7 @@ $GENERATE 5-6 $ CNAME $.2.0.192.in-addr.arpa.
 def test_generate_reads_as_dnspython_reads_it(empty_store, import_text):
     done = import_text(GENERATED_FILE)
     want = expected(GENERATED_FILE, "example.com")
-    assert len(want) == 674 and done.stdout == "imported 674 records in 1 zones\n"
+    assert len(want) == 674 and done.stdout == "imported 674 records in 1 zone\n"
     assert stored(empty_store, "example.com") == want
 
 
@@ -207,7 +207,7 @@ def test_standard_input_is_a_file_too(empty_store, tmp_path):
     assert done.stdout == "imported 5 records in 2 zones\n" and done.stderr == ""
     exported = empty_store.ctl("zone", "export", "example.com").stdout
     assert empty_store.ctl("zone", "import", "--replace", "-", input=exported).stdout == (
-        "imported 3 records in 1 zones\n")
+        "imported 3 records in 1 zone\n")
 
 
 @pytest.mark.parametrize("text, error", [
@@ -337,13 +337,13 @@ def test_duplicates_go_and_the_lowest_ttl_holds(empty_store, import_text):
 def test_a_zone_without_ns_is_imported_with_a_warning(import_text):
     done = import_text("@ 1 SOA ns h 1 2 3 4 5\n")
     assert re.search(r"example\.com\.zone:1: warning: example\.com\. has no NS", done.stderr)
-    assert done.stdout == "imported 1 records in 1 zones\n"
+    assert done.stdout == "imported 1 record in 1 zone\n"
 
 
 def test_what_an_axfr_prints_can_be_imported(import_text):
     soa = "example.com. 300 IN SOA ns.example.com. h.example.com. 1 2 3 4 5\n"
     done = import_text(soa + "example.com. 300 IN NS ns.example.com.\n" + soa, name="dump")
-    assert done.stdout == "imported 2 records in 1 zones\n"
+    assert done.stdout == "imported 2 records in 1 zone\n"
 
 
 # --- many files, all or nothing -------------------------------------------------------------------
@@ -464,7 +464,7 @@ def test_a_progress_bar_only_at_a_terminal(empty_store, tmp_path):
             if not octets:
                 break
             shown += octets
-        assert process.stdout.read() == b"imported 20002 records in 1 zones\n"
+        assert process.stdout.read() == b"imported 20002 records in 1 zone\n"
     os.close(master)
     assert process.returncode == 0
     assert b"records/s" in shown and b" %" in shown

@@ -166,6 +166,6 @@ def test_large_copies_are_served(make_store, start_backend, source_kind, target_
     source.load_zone(f"$TTL 9\n{SOA}$GENERATE 1-{COUNT} h$ A 192.0.2.1\n", "example.com")
     options = {"password_file": str(target.password_file)} if target.password_file else {}
     backend = start_backend(target.url, **options).wait_ready()
-    assert copy(source, target, timeout=300).stdout == f"copied {COUNT + 2} records in 1 zones\n"
+    assert copy(source, target, timeout=300).stdout == f"copied {COUNT + 2} records in 1 zone\n"
     godwit.wait_until(lambda: backend.metric("godwit_backend_records") == COUNT + 2, 60)
     assert backend.metric("godwit_backend_records_rejected_total") == 0
