@@ -84,7 +84,7 @@ int main(int argc, char **argv)
 {
 	struct program_options options;
 	char error[1024] = "";
-	program_block_signals();
+	program_prepare();
 	privileges_raise();
 	program_parse_options(argc, argv, NAME, help, &options);
 	struct announcer_config *config =

@@ -278,7 +278,7 @@ int main(int argc, char **argv)
 	char error[1024] = "";
 	int status = EXIT_FAILURE;
 
-	program_block_signals();
+	program_prepare();
 	program_parse_options(argc, argv, NAME, help, &options);
 	backend.config = backend_config_load(options.config_path, error, sizeof(error));
 	if (backend.config == NULL) {

@@ -1,10 +1,11 @@
-/* The command line and the signals of a daemon. */
+/* The command line, the signals and the end of a daemon. */
 #include "common/program.h"
 
 #include "common/clock.h"
 #include "common/log.h"
 
 #include <getopt.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,7 @@ static void program_fill_signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
-void program_block_signals(void)
+void program_prepare(void)
 {
 	sigset_t set;
 	const struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -79,6 +80,8 @@ void program_block_signals(void)
 	program_fill_signals(&set);
 	if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || sigaction(SIGPIPE, &ignore, NULL) != 0)
 		abort(); /* only wrong arguments can make these fail */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, NULL) != 1)
+		abort(); /* out of memory */
 }
 
 int program_wait_signal(void)

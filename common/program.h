@@ -20,10 +20,11 @@ void program_parse_options(int argc, char **argv, const char *name, const char *
 			   struct program_options *out);
 
 /*
- * Blocks SIGTERM, SIGINT and SIGHUP in this and all threads made later, and ignores SIGPIPE. Call
- * first in main.
+ * Blocks SIGTERM, SIGINT and SIGHUP in this and all threads made later, and ignores SIGPIPE. Has
+ * OpenSSL's memory left to the kernel in the end: gRPC may have threads then that still use it.
+ * Call first in main.
  */
-void program_block_signals(void);
+void program_prepare(void);
 
 /* Waits for one of the blocked signals and returns its number. Main thread. */
 int program_wait_signal(void);

@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 {
 	struct program_options options;
 	char error[512];
-	program_block_signals();
+	program_prepare();
 	privileges_raise();
 	program_parse_options(argc, argv, "godwit-frontend", help, &options);
 	struct frontend_config *config =

@@ -1,7 +1,8 @@
-/* The daemons' command line, each case in a child process, and their signals. */
+/* The daemons' command line, each case in a child process, their signals and their end. */
 #include "common/program.h"
 #include "suite.h"
 
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,11 +110,33 @@ static void test_wrong_options_are_named(void)
 		       "godwit-test: unexpected argument a.yaml; see godwit-test --help\n");
 }
 
+/* Runs as the last of what exit calls, when OpenSSL would have cleared up. */
+static void end_by_openssl(void)
+{
+	_exit(OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL) == 1 ? 7 : 8);
+}
+
+static void test_threads_find_openssl_to_the_end(void)
+{
+	int status;
+
+	fflush(stdout);
+	pid_t child = fork();
+	if (child == 0) {
+		atexit(end_by_openssl);
+		program_prepare();
+		OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
+		exit(9);
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, 0), child);
+	CU_ASSERT(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
 static void test_blocked_signals_are_waited_for(void)
 {
 	const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 
-	program_block_signals();
+	program_prepare();
 	for (size_t i = 0; i < 3; i++) {
 		raise(numbers[i]);
 		CU_ASSERT_EQUAL(program_wait_signal(), numbers[i]);
@@ -124,7 +147,7 @@ static void test_a_closed_pipe_does_not_kill(void)
 {
 	int fds[2];
 
-	program_block_signals();
+	program_prepare();
 	CU_ASSERT_EQUAL_FATAL(pipe(fds), 0);
 	close(fds[0]);
 	CU_ASSERT_EQUAL(write(fds[1], "x", 1), -1);
@@ -137,6 +160,7 @@ int main(void)
 		{"options are read", test_options_are_read},
 		{"help and version end the program", test_help_and_version_end_the_program},
 		{"wrong options are named", test_wrong_options_are_named},
+		{"threads find OpenSSL to the end", test_threads_find_openssl_to_the_end},
 		{"blocked signals are waited for", test_blocked_signals_are_waited_for},
 		{"a closed pipe does not kill", test_a_closed_pipe_does_not_kill},
 	};
